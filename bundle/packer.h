@@ -1,0 +1,51 @@
+/*
+ * The packer turns entries into tar bytes (pax headers by libarchive) and tar bytes into zstd
+ * frames, compressed by several threads and emitted in order into a bundle_output. Memory is
+ * bounded: (threads + 2) x about 2 MiB. It writes no end-of-archive: the assembler does.
+ *
+ * An entry of 1 MiB or more starts a frame of its own; smaller ones share.
+ */
+#ifndef BUNDLE_PACKER_H
+#define BUNDLE_PACKER_H
+
+#include "bundle/entry.h"
+
+struct packer;
+struct packer_config {
+	int level;       /* zstd level, -7..19 */
+	int threads;     /* compressors, 1..64; 1 compresses in the calling thread */
+	int64_t mtime_s; /* of every entry, seconds since the epoch */
+};
+
+int packer_new(struct packer **ret, const struct packer_config *config, struct bundle_output *out,
+	       struct err *e);
+/* Drops what is not flushed; NULL-safe. */
+void packer_free(struct packer *p);
+
+/* Opens an entry of exactly size bytes. -ERR_USAGE if one is open, -ERR_CORRUPT for a bad name. */
+int packer_begin(struct packer *p, const char *name, uint64_t size, struct err *e);
+/* Appends data to the open entry; -ERR_LIMIT past its size. */
+int packer_write(struct packer *p, const void *data, size_t len, struct err *e);
+/* Without a copy: room in the current frame (1..BUNDLE_FRAME_PLAIN_MAX bytes, never past the
+ * entry's end) for the caller to fill, then packer_commit says how much of it counts. */
+int packer_reserve(struct packer *p, void **ret_data, size_t *ret_len, struct err *e);
+int packer_commit(struct packer *p, size_t len, struct err *e);
+/* Notes that [start, end) of the entry's data is padding (lost) or was read running (torn). Does
+ * not advance: the caller still writes the bytes. */
+int packer_mark_lost(struct packer *p, uint64_t start, uint64_t end, struct err *e);
+int packer_mark_torn(struct packer *p, uint64_t start, uint64_t end, struct err *e);
+/* Closes the entry. Missing bytes are padded with zeros and marked lost, and an OK status becomes
+ * PARTIAL. Emits the entry's record. */
+int packer_end(struct packer *p, enum entry_status status, const char *reason, struct err *e);
+
+/* A whole small entry at once. */
+int packer_add(struct packer *p, const char *name, const void *data, size_t len, struct err *e);
+/* An entry that has no bytes in the tar, listed with its reason. */
+int packer_absent(struct packer *p, const char *name, enum entry_status status, const char *reason,
+		  struct err *e);
+/* Cuts the current frame and waits until everything is emitted. */
+int packer_flush(struct packer *p, struct err *e);
+/* Plain bytes taken so far. */
+uint64_t packer_offset(const struct packer *p);
+
+#endif

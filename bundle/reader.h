@@ -1,0 +1,53 @@
+/*
+ * Reads a bundle from a blob at random: by manifest and seek table when it is whole, else by
+ * walking the frames and tar headers as far as they go. Everything read is capped and hostile.
+ */
+#ifndef BUNDLE_READER_H
+#define BUNDLE_READER_H
+
+#include "base/blob.h"
+#include "bundle/entry.h"
+
+struct bundle;
+
+/* True if the blob starts like a zstd frame that holds a podsnap bundle (meta.json first). */
+bool bundle_probe(struct blob *blob);
+/* References the blob. A truncated bundle opens too: ask bundle_truncated. -ERR_CORRUPT when not
+ * even the first entry is there. */
+int bundle_open(struct blob *blob, struct bundle **ret, struct err *e);
+void bundle_free(struct bundle *b); /* NULL-safe */
+static inline void bundle_free_ptr(struct bundle **b)
+{
+	bundle_free(*b);
+}
+#define _cleanup_bundle_ _cleanup_(bundle_free_ptr)
+
+/* NULL if whole, else one sentence: where it ends and what is missing. */
+const char *bundle_truncated(const struct bundle *b);
+size_t bundle_entry_count(const struct bundle *b);
+/* index < count. In a truncated bundle status and hash are unknown: status PARTIAL for the entry
+ * that is cut (its readable size in lost ranges), OK for those before, sha256 all zero. */
+const struct bundle_entry *bundle_entry_at(const struct bundle *b, size_t index);
+const struct bundle_entry *bundle_find(const struct bundle *b, const char *name);
+/* Random access to an entry's bytes, through a small cache of plain frames; thread-safe. Bytes in
+ * lost ranges read as zeros; past a truncation -ERR_TRUNCATED. The blob keeps the bundle's data
+ * alive. */
+int bundle_entry_blob(struct bundle *b, const struct bundle_entry *entry, struct blob **ret,
+		      struct err *e);
+/* A whole small entry (manifest, meta.json, process.json) into buf, up to buf's max. */
+int bundle_read_entry(struct bundle *b, const char *name, struct buf *ret, struct err *e);
+/* The manifest as text; NULL when truncated. Borrowed. */
+const char *bundle_manifest(const struct bundle *b, size_t *ret_len);
+
+/* A finding of verify: entry NULL = the bundle as a whole. */
+typedef void (*bundle_problem_fn)(void *ctx, const struct bundle_entry *entry, const char *problem);
+struct bundle_verify_totals {
+	uint64_t entries, frames, plain_bytes, problems;
+};
+/* Reads everything once: frame checksums, sizes, tar headers against the manifest, SHA-256 of every
+ * entry, seek table, trailer, nothing after the end. 0 if it could be checked (problems counted),
+ * negative only if it could not be read. */
+int bundle_verify(struct bundle *b, bundle_problem_fn problem, void *ctx,
+		  struct bundle_verify_totals *ret, struct err *e);
+
+#endif

@@ -1,0 +1,110 @@
+/*
+ * The wire between podsnap and podsnap-probe over an exec stream, both ways: frames of a 24-byte
+ * little-endian header and a payload. A state machine without I/O: bytes in, bytes out, next
+ * deadline, clock passed in; both ends use it.
+ *
+ *   0 u32 magic "PSW1"    4 u8 major version    5 u8 type    6 u16 flags (0)
+ *   8 u32 payload length  12 u32 crc32c (header with this field 0, then payload)
+ *  16 u64 stream offset: of DATA and ENTRY, compressed payload bytes of DATA before it; else 0
+ *
+ * Delivery: the receiver of DATA acknowledges (ACK) what it has durably handed on; the sender keeps
+ * at most window_bytes unacknowledged and wire_may_send says when to go on. Loss is silence: each
+ * side sends PING after ping_ns without sending and gives the peer up after silence_ns without a
+ * byte. Completion is END {bytes, SHA-256 of all DATA payloads} from the sender, BYE from the
+ * receiver; nothing else is.
+ */
+#ifndef BUNDLE_WIRE_H
+#define BUNDLE_WIRE_H
+
+#include "base/buf.h"
+#include "bundle/entry.h"
+
+enum wire_type {
+	WIRE_HELLO = 1, /* probe: struct wire_hello */
+	WIRE_REQUEST,   /* client: NUL-separated options (base/options.h) */
+	WIRE_ENTRY,     /* probe: encoded struct bundle_entry */
+	WIRE_DATA,      /* probe: u32 plain length, then one zstd frame */
+	WIRE_PROGRESS,  /* probe: struct wire_progress */
+	WIRE_LOG,       /* probe: u8 level, text */
+	WIRE_READ,      /* client: remote snapshot, reserved */
+	WIRE_READ_REPLY,
+	WIRE_ACK,    /* receiver: u64 stream offset */
+	WIRE_PING,   /* either, empty */
+	WIRE_CANCEL, /* client: clean up now */
+	WIRE_END,    /* probe: struct wire_end */
+	WIRE_BYE,    /* client, after END was checked and the bundle is safe; the probe exits 0 */
+};
+
+enum { WIRE_HEADER_BYTES = 24, WIRE_VERSION = 1, WIRE_TOKEN_BYTES = 16 };
+
+struct wire_hello {
+	uint32_t pid; /* the probe's own, in its pid namespace */
+	uint16_t e_machine;
+	uint8_t exe_sha256[SHA256_BYTES]; /* of /proc/self/exe */
+	uint8_t token[WIRE_TOKEN_BYTES];
+	char version[32];
+};
+struct wire_progress {
+	uint64_t plain_done, plain_total; /* total 0: not known yet */
+};
+struct wire_end {
+	int32_t error_code; /* 0, or enum err_code: then text and hint follow */
+	uint64_t data_bytes;
+	uint8_t sha256[SHA256_BYTES];
+	char text[ERR_TEXT_MAX], hint[ERR_HINT_MAX];
+	char result_json[4096]; /* members for the manifest's head (pause, mode, counts), or "" */
+};
+
+/* One received frame; payload is borrowed until the next call. */
+struct wire_frame {
+	enum wire_type type;
+	uint64_t offset;
+	const uint8_t *payload;
+	size_t len;
+};
+
+struct wire_config {
+	uint64_t ping_ns, silence_ns; /* 0 silence_ns: never give up */
+	size_t window_bytes;          /* sender's unacknowledged DATA bytes */
+};
+struct wire;
+int wire_new(struct wire **ret, const struct wire_config *config, uint64_t now, struct err *e);
+void wire_free(struct wire *w); /* NULL-safe */
+
+/* Input: bytes that arrived. Then wire_next until it returns 0 frames. A broken frame is
+ * -ERR_PROTOCOL and final. */
+int wire_feed(struct wire *w, const void *data, size_t len, uint64_t now, struct err *e);
+/* 1: *ret is a frame (ACK and PING are consumed inside); 0: need more bytes; negative: error. */
+int wire_next(struct wire *w, struct wire_frame *ret, struct err *e);
+
+/* Output: frames are queued, wire_output says what to write, wire_written how much was written. */
+int wire_send(struct wire *w, enum wire_type type, const void *payload, size_t len, struct err *e);
+int wire_send_data(struct wire *w, const struct bundle_frame *frame, struct err *e);
+int wire_send_ack(struct wire *w, uint64_t offset, struct err *e);
+size_t wire_output(struct wire *w, const void **ret);
+void wire_written(struct wire *w, size_t len, uint64_t now);
+/* Room in the window and in the queue for another DATA frame. */
+bool wire_may_send(const struct wire *w);
+/* DATA bytes sent and acknowledged so far. */
+uint64_t wire_sent(const struct wire *w);
+uint64_t wire_acked(const struct wire *w);
+
+/* When wire_tick must be called at the latest (monotonic ns). */
+uint64_t wire_deadline(const struct wire *w);
+/* Queues a PING when due; -ERR_TIMEOUT when the peer was silent for too long. */
+int wire_tick(struct wire *w, uint64_t now, struct err *e);
+
+/* Payload codecs: encode appends, decode checks every length. */
+int wire_encode_hello(const struct wire_hello *h, struct buf *ret, struct err *e);
+int wire_decode_hello(const void *data, size_t len, struct wire_hello *ret, struct err *e);
+int wire_encode_entry(const struct bundle_entry *entry, struct buf *ret, struct err *e);
+/* The caller calls bundle_entry_done on *ret. */
+int wire_decode_entry(const void *data, size_t len, struct bundle_entry *ret, struct err *e);
+int wire_encode_progress(const struct wire_progress *p, struct buf *ret, struct err *e);
+int wire_decode_progress(const void *data, size_t len, struct wire_progress *ret, struct err *e);
+int wire_encode_end(const struct wire_end *end, struct buf *ret, struct err *e);
+int wire_decode_end(const void *data, size_t len, struct wire_end *ret, struct err *e);
+/* Splits a DATA payload (no decompression). */
+int wire_decode_data(const struct wire_frame *f, struct bundle_frame *ret, struct err *e);
+
+#endif
