@@ -24,5 +24,7 @@ int hex_decode(const char *text, void *ret, size_t len, struct err *e);
 
 /* Continues a CRC-32C: start with crc = 0; crc32c(crc32c(0, a), b) == crc32c(0, a || b). */
 uint32_t crc32c(uint32_t crc, const void *data, size_t len);
+/* The same without the CPU's instruction: what crc32c uses where there is none. */
+uint32_t crc32c_portable(uint32_t crc, const void *data, size_t len);
 
 #endif

@@ -12,9 +12,11 @@ struct json {
 	struct buf *out; /* borrowed */
 	int depth;
 	bool need_comma[33];
-	bool indent; /* two spaces a level; else compact */
+	bool is_object[33]; /* what each level is; level 0 is the document */
+	bool indent;        /* two spaces a level; else compact */
 	bool after_key;
-	int error; /* first failure, negative code */
+	int error;              /* first failure, negative code */
+	const char *error_text; /* what it was, static */
 };
 
 void json_init(struct json *j, struct buf *out, bool indent);
