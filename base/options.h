@@ -46,10 +46,10 @@ static inline void options_free_ptr(struct options **o)
 #define _cleanup_options_ _cleanup_(options_free_ptr)
 
 /*
- * Parses flags wherever they stand (GNU style: --x=v, --x v, -xv, -x v, bundled bools, "--" ends).
- * Operands go to *ret_operands (borrowed from argv; the array is owned by o), in order. Options
- * whose verbs lack verb_bit are refused by name. -ERR_USAGE names the flag and, for a near miss,
- * the one that was probably meant.
+ * argv[0] is the first argument, not the program. Parses flags wherever they stand (GNU style:
+ * --x=v, --x v, -xv, -x v, bundled bools, "--" ends). Operands go to *ret_operands (borrowed from
+ * argv; the array is owned by o), in order. Options whose verbs lack verb_bit are refused by name.
+ * -ERR_USAGE names the flag and, for a near miss, the one that was probably meant.
  */
 int options_parse_args(struct options *o, int argc, char **argv, uint32_t verb_bit,
 		       const char *const **ret_operands, size_t *ret_count, struct err *e);
@@ -64,12 +64,15 @@ int options_parse_request(struct options *o, const void *data, size_t len, struc
 /* The reverse: appends every set (non-default) option among ids as name=value NUL. */
 int options_write_request(const struct options *o, const size_t *ids, size_t count, struct buf *ret,
 			  struct err *e);
-/* Sets a value as text with an origin (a lower origin never replaces a higher one). */
+/* Sets a value as text with an origin (a lower origin never replaces a higher one, but its value is
+ * checked all the same). Items of a LIST from one origin add up; another origin starts anew. where
+ * (may be NULL, copied) is what option_show says instead of the origin's name. */
 int options_set(struct options *o, size_t id, const char *value, enum option_origin origin,
 		const char *where, struct err *e);
 
 bool option_bool(const struct options *o, size_t id);
-int64_t option_int(const struct options *o, size_t id); /* INT, SIZE (bytes), DURATION (ns) */
+/* INT, SIZE (bytes), DURATION (ns); BOOL: how often it was switched on (-vv is 2). 0 if unset. */
+int64_t option_int(const struct options *o, size_t id);
 const char *option_string(const struct options *o, size_t id); /* STRING, ENUM; NULL if unset */
 size_t option_list_count(const struct options *o, size_t id);
 const char *option_list_at(const struct options *o, size_t id, size_t index);
