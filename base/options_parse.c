@@ -85,10 +85,10 @@ static const struct {
 	const char *name;
 	uint64_t ns;
 } duration_units[] = {
-    /* A name that begins with another stands before it. */
+    /* A name that begins with another stands before it; of equals, errors print the last. */
     {"ns", 1},
-    {"us", 1000},
     {"\xc2\xb5s", 1000}, /* the micro sign */
+    {"us", 1000},
     {"ms", NS_PER_MS},
     {"s", NS_PER_S},
     {"m", (uint64_t)60 * NS_PER_S},
