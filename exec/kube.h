@@ -1,0 +1,57 @@
+/*
+ * A Kubernetes API client: where (kubeconfig or in-cluster), who, and a few verbs. Everything the
+ * server sends is capped and hostile.
+ */
+#ifndef EXEC_KUBE_H
+#define EXEC_KUBE_H
+
+#include "base/buf.h"
+
+#include <stdatomic.h>
+
+struct kube_options { /* NULL or 0: not given */
+	const char
+	    *kubeconfig; /* a path; NULL: $KUBECONFIG (a path list), ~/.kube/config, in-cluster */
+	const char *context, *cluster, *user, *server, *token, *certificate_authority;
+	bool insecure_skip_tls_verify;
+	const char *namespace_;
+	uint64_t request_timeout_ns;
+};
+
+struct kube;
+/* -ERR_NOT_FOUND no configuration, -ERR_CORRUPT malformed (file:line), -ERR_AUTH expired client
+ * certificate (named, with its date). Makes no request. */
+int kube_open(const struct kube_options *options, struct kube **ret, struct err *e);
+void kube_free(struct kube *k); /* NULL-safe */
+static inline void kube_free_ptr(struct kube **k)
+{
+	kube_free(*k);
+}
+#define _cleanup_kube_ _cleanup_(kube_free_ptr)
+
+/* The namespace commands act in: option, context, "default". */
+const char *kube_namespace(const struct kube *k);
+/* "https://10.96.0.1", for messages. */
+const char *kube_server(const struct kube *k);
+/* GET path ("/api/v1/..."), JSON body appended to ret. Errors carry the server's message; 403 adds
+ * the missing RBAC rule as YAML in the hint. 429 and 5xx are tried again with back-off. */
+int kube_get(struct kube *k, const char *path, struct buf *ret, struct err *e);
+
+/* One container that was chosen. */
+struct pod_target {
+	char namespace_[254], pod[254], container[254];
+	char uid[64], node[254];
+	char note[512]; /* what was chosen among several, for the user; "" if there was no choice */
+};
+/*
+ * source: "NAME", "pod/NAME", "deploy/NAME" and the other TYPEs kubectl knows (sts, ds, rs, job,
+ * svc, rc, long, short and .group forms): one ready pod is picked and named in note. container
+ * NULL: the annotation kubectl.kubernetes.io/default-container, else the first, named in note when
+ * there are several.
+ */
+int pod_select(struct kube *k, const char *source, const char *container, struct pod_target *ret,
+	       struct err *e);
+/* True if the text is TYPE/NAME of a TYPE that pod_select takes. */
+bool pod_source_is_typed(const char *source);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * A probe in a container for one request: push it by exec, run it, speak the wire, and leave
+ * nothing behind. Route "exec": one `sh` that takes exactly the probe's bytes from stdin (v4 has no
+ * EOF) into the first writable and executable place and runs it; the probe unlinks itself at its
+ * start.
+ */
+#ifndef EXEC_SESSION_H
+#define EXEC_SESSION_H
+
+#include "bundle/wire.h"
+#include "exec/kube.h"
+
+struct session_config {
+	const void *probe; /* the program for the pod's CPU; borrowed */
+	size_t probe_len;
+	const void *request; /* NUL-separated options; borrowed */
+	size_t request_len;
+	uint64_t ping_ns, silence_ns;
+	size_t window_bytes;
+	/* Set from a signal handler's thread: CANCEL is sent, and the session ends with
+	 * -ERR_CANCELLED once the probe is gone or after a few seconds. */
+	const atomic_bool *cancel;
+	int cancel_fd; /* polls readable when *cancel was set; -1 none */
+	/* Called now and then from the session's thread; NULL: not. */
+	void (*progress)(void *ctx, const struct wire_progress *progress, uint64_t wire_bytes);
+	void (*log)(void *ctx, int level, const char *text);
+	void *ctx;
+	/* Bytes the receiver can take without blocking (NULL: any number); the session stops
+	 * reading from the network, but not its heartbeats, while it is less than one frame. */
+	size_t (*room)(void *ctx);
+	int room_fd; /* polls readable when room grew; -1 none */
+};
+
+/*
+ * Runs the request to its END. Frames and entries go to out as they arrive, already checked against
+ * their CRC; each is acknowledged when out took it. 0 only after an END without an error whose byte
+ * count and digest match what came; its content is in *ret_end. An END with an error becomes that
+ * error. Anything else (stream cut, silence, status on channel 3 before END) is an error, never
+ * success.
+ */
+int session_run(struct kube *k, const struct pod_target *target,
+		const struct session_config *config, struct bundle_output *out,
+		struct wire_end *ret_end, struct err *e);
+
+#endif
