@@ -2,14 +2,14 @@
  * The assembler stands beside the sink. It receives frames and entry records of one or more
  * producers, one after the other, writes the frames through, and ends the bundle: manifest.json,
  * tar end-of-archive, a skippable frame that says where the manifest is, and the seek table of
- * zstd's seekable format. Memory: entry records and 8 bytes a frame.
+ * zstd's seekable format. Memory: entry records as JSON and 8 bytes a frame.
  *
- * Layout after the last frame (all integers little-endian, RFC 8878 section 3.1.2 skippable
- * frames): trailer    magic 0x184D2A5D, length 56: "PODSNAP1", manifest entry's data offset u64
- * (plain), manifest length u64, SHA-256 of the manifest (32 bytes) seek table magic 0x184D2A5E,
- * entries {compressed u32, plain u32}, footer {count u32, descriptor u8 = 0, magic 0x8F92EAB1}
- * (zstd contrib/seekable_format) Skippable frames stand in the seek table with plain size 0, so
- * that offsets add up.
+ * manifest.json is the tar's last entry, in frames of its own:
+ *   {"schema": "podsnap.manifest/1", "tool", "created", members of the caller's,
+ *    "entries": [{"name", "status", "reason" (not ok), and if it is in the tar: "header_offset",
+ *      "offset" (of the data), "size", "sha256", "lost": [[start, end], ...], "torn"}], "not_ok"}
+ * Offsets are in plain bytes from the start of the bundle; ranges are in bytes of the entry.
+ * bundle/format.h has the layout of what follows the tar.
  */
 #ifndef BUNDLE_ASSEMBLER_H
 #define BUNDLE_ASSEMBLER_H
@@ -20,10 +20,17 @@
 typedef int (*bundle_write_fn)(void *ctx, const void *data, size_t len, struct err *e);
 
 struct assembler;
+/* write is called in order, from within the functions below and the streams only. */
 int assembler_new(struct assembler **ret, bundle_write_fn write, void *ctx, struct err *e);
 void assembler_free(struct assembler *a); /* NULL-safe */
-/* Where a producer emits to. With verify, each frame is decompressed and its checksum and sizes are
- * held against what the record says, before it is written: for frames that came over a network. */
+/*
+ * Where the next producer emits to; the one before must be flushed and gone, and its pointer is
+ * not to be used any more. Never NULL; the assembler's. With verify, each frame is decompressed and
+ * its checksum and sizes are held against what the record says, before it is written: for frames
+ * that came over a network. What it refuses (-ERR_CORRUPT: a broken frame, offsets that do not
+ * follow, a record that contradicts itself or the one before, a second entry of a name) and any
+ * failure of write is final: the bundle can only be left truncated.
+ */
 struct bundle_output *assembler_stream(struct assembler *a, bool verify);
 
 /* Facts for the head of manifest.json, beside the entries. */
@@ -32,13 +39,15 @@ struct bundle_summary {
 	const char *created;    /* RFC 3339 */
 	const char *extra_json; /* members ("\"pause_ns\":123,...") to put in, or NULL */
 };
-/* Writes manifest and trailers. No producer may be open. Afterwards only free. */
+/* Writes manifest and trailers. Afterwards only assembler_totals and free. -ERR_CORRUPT if a
+ * producer's stream ended inside an entry; -ERR_USAGE if extra_json is not members of an object or
+ * uses a key of ours; -ERR_LIMIT if the manifest exceeds BUNDLE_MANIFEST_MAX. */
 int assembler_finish(struct assembler *a, const struct bundle_summary *summary, struct err *e);
 
 struct bundle_totals {
 	uint64_t entries, not_ok; /* not_ok: status other than ok */
 	uint64_t plain_bytes, written_bytes;
-	enum entry_status worst;
+	enum entry_status worst; /* the highest of enum entry_status */
 };
 void assembler_totals(const struct assembler *a, struct bundle_totals *ret);
 

@@ -5,13 +5,19 @@
  *
  *   0 u32 magic "PSW1"    4 u8 major version    5 u8 type    6 u16 flags (0)
  *   8 u32 payload length  12 u32 crc32c (header with this field 0, then payload)
- *  16 u64 stream offset: of DATA and ENTRY, compressed payload bytes of DATA before it; else 0
+ *  16 u64 stream offset: of DATA, ENTRY and END, bytes of DATA payloads before it; else 0
+ *
+ * A stream offset counts whole DATA payloads (plain length and zstd frame); ACK and END speak of
+ * the same bytes. DATA goes one way only.
  *
  * Delivery: the receiver of DATA acknowledges (ACK) what it has durably handed on; the sender keeps
  * at most window_bytes unacknowledged and wire_may_send says when to go on. Loss is silence: each
  * side sends PING after ping_ns without sending and gives the peer up after silence_ns without a
  * byte. Completion is END {bytes, SHA-256 of all DATA payloads} from the sender, BYE from the
  * receiver; nothing else is.
+ *
+ * Any error of wire_feed, wire_next and wire_tick but -ERR_LIMIT is final: every later call of
+ * these returns it again. There is no resynchronisation.
  */
 #ifndef BUNDLE_WIRE_H
 #define BUNDLE_WIRE_H
@@ -35,7 +41,14 @@ enum wire_type {
 	WIRE_BYE,    /* client, after END was checked and the bundle is safe; the probe exits 0 */
 };
 
-enum { WIRE_HEADER_BYTES = 24, WIRE_VERSION = 1, WIRE_TOKEN_BYTES = 16 };
+enum {
+	WIRE_HEADER_BYTES = 24,
+	WIRE_VERSION = 1,
+	WIRE_TOKEN_BYTES = 16,
+	WIRE_PAYLOAD_MAX = 4 + BUNDLE_FRAME_MAX, /* of any frame: a DATA frame's */
+	WIRE_FEED_MAX = 1 << 20,  /* what wire_feed always takes after wire_next returned 0 */
+	WIRE_QUEUE_MAX = 1 << 20, /* bytes of queued output beside the window */
+};
 
 struct wire_hello {
 	uint32_t pid; /* the probe's own, in its pid namespace */
@@ -59,42 +72,62 @@ struct wire_end {
 struct wire_frame {
 	enum wire_type type;
 	uint64_t offset;
+	uint64_t plain_offset; /* plain bytes of all DATA before it */
 	const uint8_t *payload;
 	size_t len;
 };
 
 struct wire_config {
-	uint64_t ping_ns, silence_ns; /* 0 silence_ns: never give up */
-	size_t window_bytes;          /* sender's unacknowledged DATA bytes */
+	uint64_t ping_ns, silence_ns; /* 0: never ping; never give up */
+	size_t window_bytes;          /* sender's unacknowledged DATA bytes, <= 1 GiB; one frame
+				       * may always be under way, however small the window */
 };
 struct wire;
 int wire_new(struct wire **ret, const struct wire_config *config, uint64_t now, struct err *e);
 void wire_free(struct wire *w); /* NULL-safe */
 
-/* Input: bytes that arrived. Then wire_next until it returns 0 frames. A broken frame is
- * -ERR_PROTOCOL and final. */
+/* Input: bytes that arrived, at most WIRE_FEED_MAX, then wire_next until it returns 0. -ERR_LIMIT
+ * (nothing taken) when fed on without that. */
 int wire_feed(struct wire *w, const void *data, size_t len, uint64_t now, struct err *e);
-/* 1: *ret is a frame (ACK and PING are consumed inside); 0: need more bytes; negative: error. */
+/* 1: *ret is a frame (ACK and PING are consumed inside); 0: need more bytes. -ERR_PROTOCOL: a
+ * broken frame, another version, a DATA offset that does not follow, an ACK of what was not sent,
+ * DATA after END. */
 int wire_next(struct wire *w, struct wire_frame *ret, struct err *e);
 
-/* Output: frames are queued, wire_output says what to write, wire_written how much was written. */
+/* Output: frames are queued, wire_output says what to write (valid until the next wire_send or
+ * wire_written), wire_written how much of it was written. Sending is -ERR_LIMIT, and nothing is
+ * queued, while WIRE_QUEUE_MAX bytes beside the window wait to be written: write, then again. */
 int wire_send(struct wire *w, enum wire_type type, const void *payload, size_t len, struct err *e);
+/* -ERR_LIMIT unless wire_may_send. */
 int wire_send_data(struct wire *w, const struct bundle_frame *frame, struct err *e);
+/* offset <= wire_received; -ERR_USAGE past that. */
 int wire_send_ack(struct wire *w, uint64_t offset, struct err *e);
-size_t wire_output(struct wire *w, const void **ret);
+size_t wire_output(const struct wire *w, const void **ret);
 void wire_written(struct wire *w, size_t len, uint64_t now);
 /* Room in the window and in the queue for another DATA frame. */
 bool wire_may_send(const struct wire *w);
 /* DATA bytes sent and acknowledged so far. */
 uint64_t wire_sent(const struct wire *w);
 uint64_t wire_acked(const struct wire *w);
+/* DATA bytes that wire_next gave out so far. */
+uint64_t wire_received(const struct wire *w);
+/* Bytes and SHA-256 of the DATA payloads so far, sent or received: what END carries, and what the
+ * receiver of END holds against it. */
+void wire_digest(const struct wire *w, uint8_t ret_sha256[SHA256_BYTES], uint64_t *ret_bytes);
 
-/* When wire_tick must be called at the latest (monotonic ns). */
+/* When wire_tick must be called at the latest (monotonic ns); UINT64_MAX: never. While output waits
+ * to be written no PING is due: what waits says as much. */
 uint64_t wire_deadline(const struct wire *w);
 /* Queues a PING when due; -ERR_TIMEOUT when the peer was silent for too long. */
 int wire_tick(struct wire *w, uint64_t now, struct err *e);
 
-/* Payload codecs: encode appends, decode checks every length. */
+/*
+ * Payload codecs: encode appends, decode checks every length and value; -ERR_PROTOCOL for a bad
+ * payload. Integers little-endian; a text is u16 length, bytes without NUL, and shorter than its
+ * field. In the order of the structs, but for END, where the texts come last, and ENTRY:
+ *   text name, u8 status, u8 in_tar, text reason, u64 header offset, u64 data offset, u64 size,
+ *   sha256, u32 n, n lost {u64 start, u64 end}, u32 m, m torn
+ */
 int wire_encode_hello(const struct wire_hello *h, struct buf *ret, struct err *e);
 int wire_decode_hello(const void *data, size_t len, struct wire_hello *ret, struct err *e);
 int wire_encode_entry(const struct bundle_entry *entry, struct buf *ret, struct err *e);
@@ -104,7 +137,7 @@ int wire_encode_progress(const struct wire_progress *p, struct buf *ret, struct 
 int wire_decode_progress(const void *data, size_t len, struct wire_progress *ret, struct err *e);
 int wire_encode_end(const struct wire_end *end, struct buf *ret, struct err *e);
 int wire_decode_end(const void *data, size_t len, struct wire_end *ret, struct err *e);
-/* Splits a DATA payload (no decompression). */
+/* Splits a DATA payload (no decompression), which stays borrowed. */
 int wire_decode_data(const struct wire_frame *f, struct bundle_frame *ret, struct err *e);
 
 #endif

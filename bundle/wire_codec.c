@@ -1,0 +1,294 @@
+#include "bundle/le.h"
+#include "bundle/wire.h"
+
+#include <string.h>
+
+/* Reads a payload; after the first failure everything reads as zero, and cursor_end reports it. */
+struct cursor {
+	const uint8_t *p;
+	size_t left;
+	bool bad;
+};
+
+static const uint8_t *take(struct cursor *c, size_t len)
+{
+	const uint8_t *p = c->p;
+
+	if (c->bad || len > c->left) {
+		c->bad = true;
+		return NULL;
+	}
+	c->p += len;
+	c->left -= len;
+	return p;
+}
+
+static uint8_t take_u8(struct cursor *c)
+{
+	const uint8_t *p = take(c, 1);
+
+	return p ? *p : 0;
+}
+
+static uint16_t take_u16(struct cursor *c)
+{
+	const uint8_t *p = take(c, 2);
+
+	return p ? le16_get(p) : 0;
+}
+
+static uint32_t take_u32(struct cursor *c)
+{
+	const uint8_t *p = take(c, 4);
+
+	return p ? le32_get(p) : 0;
+}
+
+static uint64_t take_u64(struct cursor *c)
+{
+	const uint8_t *p = take(c, 8);
+
+	return p ? le64_get(p) : 0;
+}
+
+static void take_bytes(struct cursor *c, void *ret, size_t len)
+{
+	const uint8_t *p = take(c, len);
+
+	if (p) memcpy(ret, p, len);
+}
+
+static void take_text(struct cursor *c, char *ret, size_t size)
+{
+	size_t len = take_u16(c);
+	const uint8_t *p = take(c, len);
+
+	if (!p) return;
+	if (len >= size || memchr(p, '\0', len)) {
+		c->bad = true;
+		return;
+	}
+	memcpy(ret, p, len);
+	ret[len] = '\0';
+}
+
+static int cursor_end(const struct cursor *c, const char *what, struct err *e)
+{
+	if (!c->bad && c->left == 0) return 0;
+	return err_set(e, ERR_PROTOCOL, "the peer sent a malformed %s", what);
+}
+
+static int put_u8(struct buf *b, uint8_t v, struct err *e)
+{
+	return buf_append(b, &v, 1, e);
+}
+
+static int put_u32(struct buf *b, uint32_t v, struct err *e)
+{
+	uint8_t p[4];
+
+	le32_put(p, v);
+	return buf_append(b, p, sizeof(p), e);
+}
+
+static int put_u64(struct buf *b, uint64_t v, struct err *e)
+{
+	uint8_t p[8];
+
+	le64_put(p, v);
+	return buf_append(b, p, sizeof(p), e);
+}
+
+static int put_u16(struct buf *b, uint16_t v, struct err *e)
+{
+	uint8_t p[2];
+
+	le16_put(p, v);
+	return buf_append(b, p, sizeof(p), e);
+}
+
+/* size is the field's: what has no NUL in it is cut there. */
+static int put_text(struct buf *b, const char *text, size_t size, struct err *e)
+{
+	size_t len = strnlen(text, size - 1);
+	int r = put_u16(b, (uint16_t)len, e);
+
+	return r < 0 ? r : buf_append(b, text, len, e);
+}
+
+int wire_encode_hello(const struct wire_hello *h, struct buf *ret, struct err *e)
+{
+	int r = put_u32(ret, h->pid, e);
+
+	if (r == 0) r = put_u16(ret, h->e_machine, e);
+	if (r == 0) r = buf_append(ret, h->exe_sha256, sizeof(h->exe_sha256), e);
+	if (r == 0) r = buf_append(ret, h->token, sizeof(h->token), e);
+	if (r == 0) r = put_text(ret, h->version, sizeof(h->version), e);
+	return r;
+}
+
+int wire_decode_hello(const void *data, size_t len, struct wire_hello *ret, struct err *e)
+{
+	struct cursor c = {data, len, false};
+	struct wire_hello h = {0};
+	int r;
+
+	h.pid = take_u32(&c);
+	h.e_machine = take_u16(&c);
+	take_bytes(&c, h.exe_sha256, sizeof(h.exe_sha256));
+	take_bytes(&c, h.token, sizeof(h.token));
+	take_text(&c, h.version, sizeof(h.version));
+	r = cursor_end(&c, "HELLO", e);
+	if (r == 0) *ret = h;
+	return r;
+}
+
+static int put_ranges(struct buf *b, const struct range *ranges, size_t count, struct err *e)
+{
+	int r;
+
+	if (count > BUNDLE_RANGES_MAX)
+		return err_set(e, ERR_INTERNAL, "an entry with %zu ranges", count);
+	r = put_u32(b, (uint32_t)count, e);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		r = put_u64(b, ranges[i].start, e);
+		if (r == 0) r = put_u64(b, ranges[i].end, e);
+	}
+	return r;
+}
+
+/* The ranges are heap memory, NULL if there are none or the payload is bad. */
+static int take_ranges(struct cursor *c, struct range **ret, size_t *ret_count, struct err *e)
+{
+	size_t count = take_u32(c);
+	struct range *ranges;
+
+	if (count > BUNDLE_RANGES_MAX || count * 16 > c->left) c->bad = true;
+	if (c->bad || count == 0) return 0;
+	ranges = calloc(count, sizeof(*ranges));
+	if (!ranges) return err_set(e, ERR_NO_MEMORY, "no memory for %zu ranges", count);
+	for (size_t i = 0; i < count; i++) {
+		ranges[i].start = take_u64(c);
+		ranges[i].end = take_u64(c);
+	}
+	*ret = ranges;
+	*ret_count = count;
+	return 0;
+}
+
+int wire_encode_entry(const struct bundle_entry *entry, struct buf *ret, struct err *e)
+{
+	int r = put_text(ret, entry->name, sizeof(entry->name), e);
+
+	if (r == 0) r = put_u8(ret, (uint8_t)entry->status, e);
+	if (r == 0) r = put_u8(ret, entry->in_tar, e);
+	if (r == 0) r = put_text(ret, entry->reason, sizeof(entry->reason), e);
+	if (r == 0) r = put_u64(ret, entry->header_offset, e);
+	if (r == 0) r = put_u64(ret, entry->data_offset, e);
+	if (r == 0) r = put_u64(ret, entry->size, e);
+	if (r == 0) r = buf_append(ret, entry->sha256, sizeof(entry->sha256), e);
+	if (r == 0) r = put_ranges(ret, entry->lost, entry->lost_count, e);
+	if (r == 0) r = put_ranges(ret, entry->torn, entry->torn_count, e);
+	return r;
+}
+
+static int decode_entry(struct cursor *c, struct bundle_entry *ret, struct err *e)
+{
+	uint8_t in_tar;
+	int r;
+
+	take_text(c, ret->name, sizeof(ret->name));
+	ret->status = (enum entry_status)take_u8(c);
+	in_tar = take_u8(c);
+	ret->in_tar = in_tar != 0;
+	take_text(c, ret->reason, sizeof(ret->reason));
+	ret->header_offset = take_u64(c);
+	ret->data_offset = take_u64(c);
+	ret->size = take_u64(c);
+	take_bytes(c, ret->sha256, sizeof(ret->sha256));
+	r = take_ranges(c, &ret->lost, &ret->lost_count, e);
+	if (r == 0) r = take_ranges(c, &ret->torn, &ret->torn_count, e);
+	if (r < 0) return r;
+	if (in_tar > 1) c->bad = true;
+	r = cursor_end(c, "ENTRY", e);
+	if (r < 0) return r;
+	return bundle_entry_check(ret, e) < 0
+		   ? err_set(e, ERR_PROTOCOL, "the peer's ENTRY: %s", e ? e->text : "")
+		   : 0;
+}
+
+int wire_decode_entry(const void *data, size_t len, struct bundle_entry *ret, struct err *e)
+{
+	struct cursor c = {data, len, false};
+	struct bundle_entry entry = {0};
+	int r = decode_entry(&c, &entry, e);
+
+	if (r < 0)
+		bundle_entry_done(&entry);
+	else
+		*ret = entry;
+	return r;
+}
+
+int wire_encode_progress(const struct wire_progress *p, struct buf *ret, struct err *e)
+{
+	int r = put_u64(ret, p->plain_done, e);
+
+	return r < 0 ? r : put_u64(ret, p->plain_total, e);
+}
+
+int wire_decode_progress(const void *data, size_t len, struct wire_progress *ret, struct err *e)
+{
+	struct cursor c = {data, len, false};
+	struct wire_progress p;
+	int r;
+
+	p.plain_done = take_u64(&c);
+	p.plain_total = take_u64(&c);
+	r = cursor_end(&c, "PROGRESS", e);
+	if (r == 0) *ret = p;
+	return r;
+}
+
+int wire_encode_end(const struct wire_end *end, struct buf *ret, struct err *e)
+{
+	int r = put_u32(ret, (uint32_t)end->error_code, e);
+
+	if (r == 0) r = put_u64(ret, end->data_bytes, e);
+	if (r == 0) r = buf_append(ret, end->sha256, sizeof(end->sha256), e);
+	if (r == 0) r = put_text(ret, end->text, sizeof(end->text), e);
+	if (r == 0) r = put_text(ret, end->hint, sizeof(end->hint), e);
+	if (r == 0) r = put_text(ret, end->result_json, sizeof(end->result_json), e);
+	return r;
+}
+
+int wire_decode_end(const void *data, size_t len, struct wire_end *ret, struct err *e)
+{
+	struct cursor c = {data, len, false};
+	struct wire_end end = {0};
+	uint32_t code = take_u32(&c);
+	int r;
+
+	end.data_bytes = take_u64(&c);
+	take_bytes(&c, end.sha256, sizeof(end.sha256));
+	take_text(&c, end.text, sizeof(end.text));
+	take_text(&c, end.hint, sizeof(end.hint));
+	take_text(&c, end.result_json, sizeof(end.result_json));
+	if (code >= ERR_CODE_COUNT) c.bad = true;
+	end.error_code = (int32_t)code;
+	r = cursor_end(&c, "END", e);
+	if (r == 0) *ret = end;
+	return r;
+}
+
+int wire_decode_data(const struct wire_frame *f, struct bundle_frame *ret, struct err *e)
+{
+	struct cursor c = {f->payload, f->len, false};
+	uint32_t plain_len = take_u32(&c);
+
+	if (c.bad || c.left == 0 || plain_len == 0 || plain_len > BUNDLE_FRAME_PLAIN_MAX)
+		return err_set(e, ERR_PROTOCOL, "the peer sent a malformed DATA");
+	*ret = (struct bundle_frame){
+	    .data = c.p, .len = c.left, .plain_len = plain_len, .plain_offset = f->plain_offset};
+	return 0;
+}
