@@ -1,0 +1,21 @@
+/* Ctrl-C and SIGTERM as something that loops can ask and poll for. */
+#ifndef COLLECTOR_CANCEL_H
+#define COLLECTOR_CANCEL_H
+
+#include "base/err.h"
+
+#include <stdatomic.h>
+
+/* Catches SIGINT, SIGTERM and SIGHUP: the first asks to stop, a second ends the program at once.
+ * SIGPIPE is ignored. */
+int cancel_catch_signals(struct err *e);
+/* True once a signal came. */
+extern atomic_bool cancel_requested;
+/* Polls readable once a signal came; -1 before cancel_catch_signals. */
+int cancel_fd(void);
+/* The signal, or 0. */
+int cancel_signal(void);
+/* 0, or -ERR_CANCELLED when a signal came. */
+int cancel_check(struct err *e);
+
+#endif

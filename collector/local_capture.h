@@ -1,0 +1,31 @@
+/*
+ * The capture of one process beside us, into a packer: what the probe does in a pod and podsnap
+ * does for --pid. Entries come out under "<pid>-<comm>/", first process.json, before the process is
+ * stopped.
+ */
+#ifndef COLLECTOR_LOCAL_CAPTURE_H
+#define COLLECTOR_LOCAL_CAPTURE_H
+
+#include "bundle/packer.h"
+#include "collector/options.h"
+
+struct capture_hooks {
+	/* Asked between pieces of work: negative ends the capture. */
+	int (*check)(void *ctx, struct err *e);
+	/* Bytes of the core, done of total. */
+	void (*progress)(void *ctx, uint64_t done, uint64_t total);
+	void *ctx;
+};
+
+/*
+ * Captures the process that the options name (OPT_PID, else the main process in sight). result_json
+ * gets members for the manifest's head. 0 also when parts failed: their entries say so. Whatever
+ * happens, the target runs when this returns.
+ */
+int capture_process(const struct options *options, struct packer *packer,
+		    const struct capture_hooks *hooks, struct buf *result_json, struct err *e);
+
+/* The pid that the options name, else that of the main process in sight. */
+int capture_pick_pid(const struct options *options, pid_t *ret, struct err *e);
+
+#endif

@@ -1,0 +1,67 @@
+/* podsnap's one table of options. The probe reads its request by the same table. */
+#ifndef COLLECTOR_OPTIONS_H
+#define COLLECTOR_OPTIONS_H
+
+#include "base/options.h"
+
+/* Verbs as bits: which options each takes. */
+enum verb {
+	VERB_CAPTURE = 1 << 0,
+	VERB_STACKS = 1 << 1,
+	VERB_PS = 1 << 2,
+	VERB_SHOW = 1 << 3,
+	VERB_VERIFY = 1 << 4,
+	VERB_VERSION = 1 << 5,
+	VERB_CONFIG = 1 << 6,
+	VERB_PROBE = 1 << 7, /* the probe's own: read from a request, never from a command line */
+};
+#define VERBS_LIVE (VERB_CAPTURE | VERB_STACKS | VERB_PS)
+
+enum option_id {
+	OPT_VERB,
+	OPT_PID,
+	OPT_NAMESPACE,
+	OPT_CONTAINER,
+	OPT_OUTPUT,
+	OPT_FORCE,
+	OPT_JSON,
+	OPT_FULL,
+	OPT_WIDE,
+	OPT_MAX_PAUSE,
+	OPT_CORE,
+	OPT_MODULES,
+	OPT_SHOW_SECRETS,
+	OPT_REASON,
+	OPT_LEVEL,
+	OPT_THREADS,
+	OPT_SYSROOT,
+	OPT_KUBECONFIG,
+	OPT_CONTEXT,
+	OPT_CLUSTER,
+	OPT_USER,
+	OPT_SERVER,
+	OPT_TOKEN,
+	OPT_CERTIFICATE_AUTHORITY,
+	OPT_INSECURE_SKIP_TLS_VERIFY,
+	OPT_REQUEST_TIMEOUT,
+	OPT_S3_ENDPOINT,
+	OPT_S3_REGION,
+	OPT_S3_PROFILE,
+	OPT_S3_PATH_STYLE,
+	OPT_CA_FILE,
+	OPT_RETRIES,
+	OPT_VERBOSE,
+	OPT_TRACE,
+	OPT_QUIET,
+	OPT_CONFIG,
+	OPT_HELP,
+	OPT_COUNT,
+};
+
+extern const struct option_def option_table[OPT_COUNT];
+
+/* The options a probe needs of its client, for options_write_request. */
+extern const size_t probe_option_ids[];
+extern const size_t probe_option_count;
+
+#endif

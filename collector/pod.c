@@ -1,0 +1,142 @@
+#include "collector/pod.h"
+
+#include "base/log.h"
+#include "collector/cancel.h"
+#include "collector/local_answer.h"
+
+#include <elf.h>
+#include <string.h>
+#include <zstd.h>
+
+extern const uint8_t embedded_probe_x86_64[], embedded_probe_x86_64_end[];
+
+enum { WINDOW_BYTES = 16 << 20 };
+#define PING_NS (1ull * NS_PER_S)
+#define SILENCE_NS (30ull * NS_PER_S)
+
+const void *embedded_probe(uint16_t e_machine, size_t *ret_len)
+{
+	if (e_machine != EM_X86_64) return NULL;
+	*ret_len = (size_t)(embedded_probe_x86_64_end - embedded_probe_x86_64);
+	return embedded_probe_x86_64;
+}
+
+int pod_open(const struct options *options, const char *source, struct kube **ret,
+	     struct pod_target *ret_target, struct err *e)
+{
+	struct kube_options ko = {
+	    .kubeconfig = option_string(options, OPT_KUBECONFIG),
+	    .context = option_string(options, OPT_CONTEXT),
+	    .cluster = option_string(options, OPT_CLUSTER),
+	    .user = option_string(options, OPT_USER),
+	    .server = option_string(options, OPT_SERVER),
+	    .token = option_string(options, OPT_TOKEN),
+	    .certificate_authority = option_string(options, OPT_CERTIFICATE_AUTHORITY),
+	    .insecure_skip_tls_verify = option_bool(options, OPT_INSECURE_SKIP_TLS_VERIFY),
+	    .namespace_ = option_string(options, OPT_NAMESPACE),
+	    .request_timeout_ns = (uint64_t)option_int(options, OPT_REQUEST_TIMEOUT),
+	};
+	_cleanup_kube_ struct kube *kube = NULL;
+	int r = kube_open(&ko, &kube, e);
+	if (r) return r;
+	r = pod_select(kube, source, option_string(options, OPT_CONTAINER), ret_target, e);
+	if (r) return r;
+	if (ret_target->note[0]) log_info("%s", ret_target->note);
+	*ret = STEAL_PTR(kube);
+	return 0;
+}
+
+static void on_log(void *ctx, int level, const char *text)
+{
+	log_line((enum log_level)MIN(MAX(level, LOG_ERROR), LOG_TRACE), "probe: %s", text);
+}
+
+static int write_request(const struct options *options, const char *verb, struct buf *ret,
+			 struct err *e)
+{
+	int r = buf_printf(ret, e, "verb=%s", verb);
+	if (!r) r = buf_append(ret, "", 1, e);
+	if (!r) r = options_write_request(options, probe_option_ids, probe_option_count, ret, e);
+	return r;
+}
+
+int pod_run(struct kube *kube, const struct pod_target *target, const struct options *options,
+	    const struct pod_request *request, struct wire_end *ret_end, struct err *e)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(64 * KIB);
+	int r = write_request(options, request->verb, &text, e);
+	if (r) return r;
+	struct session_config config = {
+	    .request = text.data,
+	    .request_len = text.len,
+	    .ping_ns = PING_NS,
+	    .silence_ns = SILENCE_NS,
+	    .window_bytes = WINDOW_BYTES,
+	    .cancel = &cancel_requested,
+	    .cancel_fd = cancel_fd(),
+	    .progress = request->progress,
+	    .log = on_log,
+	    .ctx = request->ctx,
+	    .room = request->room,
+	    .room_fd = request->room ? request->room_fd : -1,
+	};
+	config.probe = embedded_probe(EM_X86_64, &config.probe_len);
+	return session_run(kube, target, &config, request->out, ret_end, e);
+}
+
+/* Collects the plain bytes of an answer; its one entry says which of them count. */
+struct answer_output {
+	struct bundle_output out;
+	struct buf plain;
+	uint64_t offset, size;
+	bool have_entry;
+};
+
+static int answer_frame(struct bundle_output *out, const struct bundle_frame *frame, struct err *e)
+{
+	struct answer_output *a = (struct answer_output *)out;
+	char *room;
+	if (frame->plain_len > BUNDLE_FRAME_PLAIN_MAX)
+		return err_set(e, ERR_PROTOCOL, "oversized frame");
+	int r = buf_reserve(&a->plain, frame->plain_len, &room, e);
+	if (r) return r;
+	size_t n = ZSTD_decompress(room, frame->plain_len, frame->data, frame->len);
+	if (ZSTD_isError(n) || n != frame->plain_len) {
+		return err_set(e, ERR_PROTOCOL, "the probe sent a broken frame");
+	}
+	a->plain.len += n;
+	return 0;
+}
+
+static int answer_entry(struct bundle_output *out, const struct bundle_entry *entry, struct err *e)
+{
+	struct answer_output *a = (struct answer_output *)out;
+	if (strcmp(entry->name, "answer") != 0) return 0;
+	a->offset = entry->data_offset;
+	a->size = entry->size;
+	a->have_entry = true;
+	return 0;
+}
+
+int pod_answer(const struct options *options, const char *source, const char *verb, struct buf *ret,
+	       struct err *e)
+{
+	_cleanup_kube_ struct kube *kube = NULL;
+	struct pod_target target;
+	int r = pod_open(options, source, &kube, &target, e);
+	if (r) return r;
+	struct answer_output a = {
+	    .out = {.frame = answer_frame, .entry = answer_entry},
+	    .plain = BUF_INIT(ANSWER_MAX + MIB),
+	};
+	struct pod_request request = {.verb = verb, .out = &a.out, .room_fd = -1};
+	struct wire_end end;
+	r = pod_run(kube, &target, options, &request, &end, e);
+	uint64_t last;
+	if (!r && (!a.have_entry || add_overflows(a.offset, a.size, &last) || last > a.plain.len)) {
+		r = err_set(e, ERR_PROTOCOL, "the probe gave no answer");
+	}
+	if (!r) r = buf_append(ret, a.plain.data + a.offset, a.size, e);
+	buf_done(&a.plain);
+	return r;
+}

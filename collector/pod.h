@@ -1,0 +1,30 @@
+/* One request to a probe in a pod, from a command's options. */
+#ifndef COLLECTOR_POD_H
+#define COLLECTOR_POD_H
+
+#include "collector/command.h"
+#include "exec/session.h"
+
+/* Opens the cluster and picks pod and container; what was picked among several goes to the log. */
+int pod_open(const struct options *options, const char *source, struct kube **ret,
+	     struct pod_target *ret_target, struct err *e);
+
+struct pod_request {
+	const char *verb; /* "capture" */
+	struct bundle_output *out;
+	size_t (*room)(void *ctx); /* as in session_config; NULL: any */
+	int room_fd;
+	void (*progress)(void *ctx, const struct wire_progress *progress, uint64_t wire_bytes);
+	void *ctx; /* of room and progress */
+};
+int pod_run(struct kube *kube, const struct pod_target *target, const struct options *options,
+	    const struct pod_request *request, struct wire_end *ret_end, struct err *e);
+
+/* A request whose answer is one entry "answer" of text or JSON. */
+int pod_answer(const struct options *options, const char *source, const char *verb, struct buf *ret,
+	       struct err *e);
+
+/* The probe inside this program, for a CPU; NULL if it has none. */
+const void *embedded_probe(uint16_t e_machine, size_t *ret_len);
+
+#endif
