@@ -26,8 +26,9 @@ struct tar_header {
 	bool end;          /* not a header: the archive ends here */
 };
 /*
- * Reads the header at the start of data. The name was checked as an entry's. -ERR_TRUNCATED if it
- * goes on past len, -ERR_CORRUPT if it is none, or of anything but a plain regular file.
+ * Reads the header at the start of data, BUNDLE_TAR_HEADER_MAX bytes or all there are. The name was
+ * checked as an entry's. -ERR_CORRUPT if it is no header, a cut one, or of anything but a plain
+ * regular file.
  */
 int tar_header_read(const void *data, size_t len, struct tar_header *ret, struct err *e);
 
