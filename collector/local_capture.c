@@ -1,0 +1,223 @@
+#include "collector/local_capture.h"
+
+#include "base/human.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "collector/process_entries.h"
+#include "dumpers/core/core.h"
+#include "dumpers/runtime/list.h"
+#include "dumpers/snapshot/live.h"
+#include "dumpers/stack/stacks.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { TEXT_MAX = 256 << 20, COMPRESSORS_MAX = 4 };
+
+/* One capture under way. */
+struct capture {
+	const struct options *options;
+	struct packer *packer;
+	const struct capture_hooks *hooks;
+	struct process process;
+	char dir[64]; /* "<pid>-<comm>" */
+	struct snapshot *snapshot;
+	struct modules *modules;
+	struct live_pause pause;
+	const char *mode;
+};
+
+static int check(struct capture *c, struct err *e)
+{
+	return c->hooks->check ? c->hooks->check(c->hooks->ctx, e) : 0;
+}
+
+int capture_pick_pid(const struct options *options, pid_t *ret, struct err *e)
+{
+	if (option_is_set(options, OPT_PID)) {
+		*ret = (pid_t)option_int(options, OPT_PID);
+		return 0;
+	}
+	return process_pick(ret, e);
+}
+
+int capture_threads(const struct options *options)
+{
+	int64_t wanted = option_int(options, OPT_THREADS);
+	if (wanted > 0) return (int)wanted;
+	cpu_set_t set;
+	if (sched_getaffinity(0, sizeof set, &set)) return 1;
+	return MIN(MAX(CPU_COUNT(&set), 1), COMPRESSORS_MAX);
+}
+
+static int add_text(struct capture *c, const char *name, const struct buf *text, struct err *e)
+{
+	char path[BUNDLE_NAME_MAX];
+	snprintf(path, sizeof path, "%s/%s", c->dir, name);
+	return packer_add(c->packer, path, text->data ? text->data : "", text->len, e);
+}
+
+static int add_failed(struct capture *c, const char *name, const struct err *why, struct err *e)
+{
+	char path[BUNDLE_NAME_MAX];
+	snprintf(path, sizeof path, "%s/%s", c->dir, name);
+	log_warn("%s: %s", path, why->text);
+	return packer_absent(c->packer, path, ENTRY_FAILED, why->text, e);
+}
+
+/* The packer as a core's destination. */
+struct core_entry {
+	struct core_sink sink;
+	struct capture *capture;
+	uint64_t done, total, torn_bytes;
+};
+
+static int core_reserve(struct core_sink *sink, void **ret_data, size_t *ret_len, struct err *e)
+{
+	struct core_entry *ce = (struct core_entry *)sink;
+	int r = check(ce->capture, e);
+	return r ? r : packer_reserve(ce->capture->packer, ret_data, ret_len, e);
+}
+
+static int core_commit(struct core_sink *sink, size_t len, struct err *e)
+{
+	struct core_entry *ce = (struct core_entry *)sink;
+	const struct capture_hooks *hooks = ce->capture->hooks;
+	ce->done += len;
+	if (hooks->progress) hooks->progress(hooks->ctx, ce->done, ce->total);
+	return packer_commit(ce->capture->packer, len, e);
+}
+
+static int core_lost(struct core_sink *sink, uint64_t start, uint64_t end, struct err *e)
+{
+	return packer_mark_lost(((struct core_entry *)sink)->capture->packer, start, end, e);
+}
+
+static int core_torn(struct core_sink *sink, uint64_t start, uint64_t end, struct err *e)
+{
+	struct core_entry *ce = (struct core_entry *)sink;
+	ce->torn_bytes += end - start;
+	return packer_mark_torn(ce->capture->packer, start, end, e);
+}
+
+static int end_core(struct capture *c, const struct core_entry *ce, struct err *e)
+{
+	if (!ce->torn_bytes) return packer_end(c->packer, ENTRY_OK, NULL, e);
+	char torn[HUMAN_MAX], pause[HUMAN_MAX], reason[BUNDLE_REASON_MAX];
+	human_size(ce->torn_bytes, torn);
+	snapshot_live_pause(c->snapshot, &c->pause);
+	if (c->snapshot->consistency == CONSISTENCY_RUNNING && !c->pause.released_early) {
+		snprintf(reason, sizeof reason, "read while the process ran (--max-pause 0)");
+	} else {
+		snprintf(reason, sizeof reason,
+			 "%s were read after the process was let go at %s (%s)", torn,
+			 human_duration(c->pause.pause_ns, pause),
+			 c->pause.why ? c->pause.why : "it ended");
+	}
+	return packer_end(c->packer, ENTRY_PARTIAL, reason, e);
+}
+
+static int write_core(struct capture *c, struct err *e)
+{
+	struct err why = {0};
+	struct core_config config = {.version = PODSNAP_VERSION};
+	struct core *core = NULL;
+	if (core_plan(c->snapshot, &config, &core, &why)) return add_failed(c, "core", &why, e);
+	struct core_entry ce = {
+	    .sink = {.reserve = core_reserve,
+		     .commit = core_commit,
+		     .lost = core_lost,
+		     .torn = core_torn},
+	    .capture = c,
+	    .total = core_size(core),
+	};
+	char path[BUNDLE_NAME_MAX];
+	snprintf(path, sizeof path, "%s/core", c->dir);
+	int r = packer_begin(c->packer, path, ce.total, e);
+	if (!r) r = core_write(core, &ce.sink, e);
+	if (!r) r = end_core(c, &ce, e);
+	core_free(core);
+	return r;
+}
+
+/* The stacks are computed while the process stands and written once it runs again. */
+static int collect_stacks(struct capture *c, struct buf *text, struct buf *json, struct err *e)
+{
+	struct stacks *stacks = NULL;
+	int r = stacks_collect(c->modules, &stacks, e);
+	if (!r) r = stacks_print_text(stacks, false, text, e);
+	if (!r) r = stacks_print_json(stacks, false, json, e);
+	stacks_free(stacks);
+	return r;
+}
+
+static int add_stacks(struct capture *c, int collected, const struct err *why,
+		      const struct buf *text, const struct buf *json, struct err *e)
+{
+	if (collected) {
+		int r = add_failed(c, "stacks.txt", why, e);
+		return r ? r : add_failed(c, "stacks.json", why, e);
+	}
+	int r = add_text(c, "stacks.txt", text, e);
+	return r ? r : add_text(c, "stacks.json", json, e);
+}
+
+static int open_snapshot(struct capture *c, struct err *e)
+{
+	struct live_config config = {
+	    .max_pause_ns = (uint64_t)option_int(c->options, OPT_MAX_PAUSE),
+	};
+	int r = snapshot_open_live(&c->process, &config, &c->snapshot, e);
+	if (r) return r;
+	c->mode = c->snapshot->consistency == CONSISTENCY_RUNNING ? "nostop" : "stop";
+	return modules_new(c->snapshot, find_module_in_process, &c->process, &c->modules, e);
+}
+
+static int dump(struct capture *c, struct err *e)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(TEXT_MAX), json = BUF_INIT(TEXT_MAX);
+	struct err why = {0};
+	int r = open_snapshot(c, e);
+	if (r) return r;
+	int collected = collect_stacks(c, &text, &json, &why);
+	if (!strcmp(option_string(c->options, OPT_CORE), "full")) r = write_core(c, e);
+	snapshot_live_release(c->snapshot);
+	snapshot_live_pause(c->snapshot, &c->pause);
+	if (!r) r = add_stacks(c, collected, &why, &text, &json, e);
+	if (!r && option_bool(c->options, OPT_MODULES))
+		r = add_modules(c->packer, c->modules, c->hooks, e);
+	return r;
+}
+
+static int add_result(const struct capture *c, struct buf *ret, struct err *e)
+{
+	return buf_printf(ret, e,
+			  "\"mode\":\"%s\",\"pause_ns\":%llu,\"released_early\":%s,\"threads\":%zu",
+			  c->mode, (unsigned long long)c->pause.pause_ns,
+			  c->pause.released_early ? "true" : "false", c->snapshot->thread_count);
+}
+
+int capture_process(const struct options *options, struct packer *packer,
+		    const struct capture_hooks *hooks, struct buf *result_json, struct err *e)
+{
+	struct capture c = {
+	    .options = options, .packer = packer, .hooks = hooks, .process = PROCESS_INIT};
+	pid_t pid;
+	int r = capture_pick_pid(options, &pid, e);
+	if (!r) r = process_open(pid, &c.process, e);
+	if (!r) r = process_entry_dir(&c.process, c.dir, sizeof c.dir, e);
+	if (!r) {
+		r = add_process_entries(packer, &c.process, c.dir,
+					option_bool(options, OPT_SHOW_SECRETS), e);
+	}
+	/* What is known so far travels before the process is stopped. */
+	if (!r) r = packer_flush(packer, e);
+	if (!r) r = dump(&c, e);
+	if (!r) r = packer_flush(packer, e);
+	if (!r) r = add_result(&c, result_json, e);
+	modules_free(c.modules);
+	snapshot_free(c.snapshot);
+	process_done(&c.process);
+	return r;
+}

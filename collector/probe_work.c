@@ -1,0 +1,224 @@
+#include "collector/probe_work.h"
+
+#include "base/log.h"
+#include "collector/local_answer.h"
+#include "collector/local_capture.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#define PROGRESS_EVERY_NS (200ull * NS_PER_MS)
+
+struct probe_work {
+	struct bundle_output out; /* first: the packer emits into it */
+	struct probe_link *link;
+	struct options *options;
+	pthread_t thread;
+	uint64_t progress_sent_ns;
+};
+
+int probe_link_init(struct probe_link *link, const struct wire_config *config, struct err *e)
+{
+	*link = (struct probe_link){.wakeup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+	if (link->wakeup_fd < 0) return err_errno(e, "cannot create an eventfd");
+	pthread_mutex_init(&link->lock, NULL);
+	pthread_cond_init(&link->room, NULL);
+	return wire_new(&link->wire, config, now_ns(), e);
+}
+
+static void wake(struct probe_link *link)
+{
+	uint64_t one = 1;
+	(void)!write(link->wakeup_fd, &one, sizeof one);
+}
+
+void probe_link_drain_wakeup(struct probe_link *link)
+{
+	uint64_t count;
+	(void)!read(link->wakeup_fd, &count, sizeof count);
+}
+
+void probe_link_close(struct probe_link *link)
+{
+	pthread_mutex_lock(&link->lock);
+	link->closed = true;
+	pthread_cond_broadcast(&link->room);
+	pthread_mutex_unlock(&link->lock);
+}
+
+static int gone(struct err *e)
+{
+	return err_set(e, ERR_CANCELLED, "the client is gone");
+}
+
+int probe_link_check(struct probe_link *link, struct err *e)
+{
+	pthread_mutex_lock(&link->lock);
+	int r = link->closed ? gone(e) : 0;
+	pthread_mutex_unlock(&link->lock);
+	return r;
+}
+
+int probe_link_send(struct probe_link *link, enum wire_type type, const void *payload, size_t len,
+		    struct err *e)
+{
+	pthread_mutex_lock(&link->lock);
+	int r = link->closed ? gone(e) : wire_send(link->wire, type, payload, len, e);
+	pthread_mutex_unlock(&link->lock);
+	wake(link);
+	return r;
+}
+
+int probe_link_send_data(struct probe_link *link, const struct bundle_frame *frame, struct err *e)
+{
+	pthread_mutex_lock(&link->lock);
+	while (!link->closed && !wire_may_send(link->wire)) {
+		pthread_cond_wait(&link->room, &link->lock);
+	}
+	int r = link->closed ? gone(e) : wire_send_data(link->wire, frame, e);
+	pthread_mutex_unlock(&link->lock);
+	wake(link);
+	return r;
+}
+
+static int emit_frame(struct bundle_output *out, const struct bundle_frame *frame, struct err *e)
+{
+	return probe_link_send_data(((struct probe_work *)out)->link, frame, e);
+}
+
+static int emit_entry(struct bundle_output *out, const struct bundle_entry *entry, struct err *e)
+{
+	_cleanup_buf_ struct buf payload = BUF_INIT(BUNDLE_FRAME_PLAIN_MAX);
+	int r = wire_encode_entry(entry, &payload, e);
+	if (r) return r;
+	return probe_link_send(((struct probe_work *)out)->link, WIRE_ENTRY, payload.data,
+			       payload.len, e);
+}
+
+static int work_check(void *ctx, struct err *e)
+{
+	return probe_link_check(((struct probe_work *)ctx)->link, e);
+}
+
+static void work_progress(void *ctx, uint64_t done, uint64_t total)
+{
+	struct probe_work *w = ctx;
+	uint64_t now = now_ns();
+	if (done < total && now - w->progress_sent_ns < PROGRESS_EVERY_NS) return;
+	w->progress_sent_ns = now;
+	_cleanup_buf_ struct buf payload = BUF_INIT(KIB);
+	struct wire_progress p = {.plain_done = done, .plain_total = total};
+	if (wire_encode_progress(&p, &payload, NULL)) return;
+	(void)probe_link_send(w->link, WIRE_PROGRESS, payload.data, payload.len, NULL);
+}
+
+/* The answer is the one entry of its stream. */
+static int work_answer(struct probe_work *w, struct packer *packer,
+		       int (*answer)(const struct options *, struct buf *, struct err *),
+		       struct err *e)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(ANSWER_MAX);
+	int r = answer(w->options, &text, e);
+	if (!r) r = packer_add(packer, "answer", text.data ? text.data : "", text.len, e);
+	return r ? r : packer_flush(packer, e);
+}
+
+static int run_verb(struct probe_work *w, struct packer *packer, struct buf *result, struct err *e)
+{
+	const char *verb = option_string(w->options, OPT_VERB);
+	struct capture_hooks hooks = {.check = work_check, .progress = work_progress, .ctx = w};
+	if (verb && !strcmp(verb, "capture")) {
+		return capture_process(w->options, packer, &hooks, result, e);
+	}
+	if (verb && !strcmp(verb, "stacks")) return work_answer(w, packer, answer_stacks, e);
+	if (verb && !strcmp(verb, "ps")) return work_answer(w, packer, answer_ps, e);
+	return err_set(e, ERR_UNSUPPORTED, "this probe does not know the verb \"%s\"",
+		       verb ? verb : "");
+}
+
+static void send_end(struct probe_work *w, int error, const struct err *why,
+		     const struct buf *result)
+{
+	struct wire_end *end = calloc(1, sizeof *end);
+	_cleanup_buf_ struct buf payload = BUF_INIT(64 * KIB);
+	if (!end) return;
+	pthread_mutex_lock(&w->link->lock);
+	wire_digest(w->link->wire, end->sha256, &end->data_bytes);
+	pthread_mutex_unlock(&w->link->lock);
+	if (error) {
+		end->error_code = -error;
+		snprintf(end->text, sizeof end->text, "%s", why->text);
+		snprintf(end->hint, sizeof end->hint, "%s", why->hint);
+	}
+	snprintf(end->result_json, sizeof end->result_json, "%s", result->data ? result->data : "");
+	if (!wire_encode_end(end, &payload, NULL)) {
+		(void)probe_link_send(w->link, WIRE_END, payload.data, payload.len, NULL);
+	}
+	free(end);
+}
+
+static void log_to_wire(void *ctx, enum log_level level, const char *line)
+{
+	struct probe_link *link = ctx;
+	uint8_t payload[1024];
+	size_t len = MIN(strlen(line), sizeof payload - 1);
+	payload[0] = (uint8_t)level;
+	memcpy(payload + 1, line, len);
+	(void)probe_link_send(link, WIRE_LOG, payload, len + 1, NULL);
+}
+
+static void *work_main(void *arg)
+{
+	struct probe_work *w = arg;
+	struct err e = {0};
+	_cleanup_buf_ struct buf result = BUF_INIT(4000);
+	struct packer *packer = NULL;
+	struct packer_config config = {
+	    .level = (int)option_int(w->options, OPT_LEVEL),
+	    .threads = capture_threads(w->options),
+	    .mtime_s = time(NULL),
+	};
+	int r = packer_new(&packer, &config, &w->out, &e);
+	if (!r) r = run_verb(w, packer, &result, &e);
+	packer_free(packer);
+	send_end(w, r, &e, &result);
+	return NULL;
+}
+
+int probe_work_start(struct probe_link *link, const void *request, size_t len,
+		     struct probe_work **ret, struct err *e)
+{
+	struct probe_work *w = calloc(1, sizeof *w);
+	if (!w) return err_set(e, ERR_NO_MEMORY, "no memory");
+	w->out = (struct bundle_output){.frame = emit_frame, .entry = emit_entry};
+	w->link = link;
+	int r = options_new(&w->options, option_table, OPT_COUNT, e);
+	if (!r) r = options_parse_request(w->options, request, len, e);
+	if (!r) {
+		bool trace = option_bool(w->options, OPT_TRACE);
+		bool verbose = option_bool(w->options, OPT_VERBOSE);
+		log_set_level(trace ? LOG_TRACE : verbose ? LOG_DEBUG : LOG_INFO);
+		log_set_sink(log_to_wire, link);
+		if (pthread_create(&w->thread, NULL, work_main, w)) {
+			r = err_set(e, ERR_LIMIT, "cannot start a thread: a pids limit?");
+		}
+	}
+	if (r) {
+		options_free(w->options);
+		free(w);
+		return r;
+	}
+	*ret = w;
+	return 0;
+}
+
+void probe_work_end(struct probe_work *work)
+{
+	if (!work) return;
+	pthread_join(work->thread, NULL);
+	log_set_sink(NULL, NULL);
+	options_free(work->options);
+	free(work);
+}

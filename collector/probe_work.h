@@ -1,0 +1,36 @@
+/* The probe's worker: runs the request in a thread and hands what it makes to the wire. */
+#ifndef COLLECTOR_PROBE_WORK_H
+#define COLLECTOR_PROBE_WORK_H
+
+#include "bundle/wire.h"
+
+#include <pthread.h>
+
+/* The wire, shared between the thread that does its I/O and the one that does the looking. */
+struct probe_link {
+	pthread_mutex_t lock;
+	pthread_cond_t room; /* the window opened, output was written, or closed was set */
+	struct wire *wire;
+	int wakeup_fd; /* eventfd: there is new output */
+	bool closed;   /* the client is gone: every send fails */
+	bool said_bye; /* I/O thread only */
+};
+int probe_link_init(struct probe_link *link, const struct wire_config *config, struct err *e);
+/* Makes every present and later send of the worker fail with -ERR_CANCELLED. */
+void probe_link_close(struct probe_link *link);
+int probe_link_send(struct probe_link *link, enum wire_type type, const void *payload, size_t len,
+		    struct err *e);
+/* Waits for the window. */
+int probe_link_send_data(struct probe_link *link, const struct bundle_frame *frame, struct err *e);
+void probe_link_drain_wakeup(struct probe_link *link);
+/* 0, or -ERR_CANCELLED once closed. */
+int probe_link_check(struct probe_link *link, struct err *e);
+
+struct probe_work;
+/* request: NUL-separated options, copied. */
+int probe_work_start(struct probe_link *link, const void *request, size_t len,
+		     struct probe_work **ret, struct err *e);
+/* Waits for the thread; NULL-safe. The link is closed or the work is done. */
+void probe_work_end(struct probe_work *work);
+
+#endif

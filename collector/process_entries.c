@@ -1,0 +1,145 @@
+#include "collector/process_entries.h"
+
+#include "base/log.h"
+#include "dumpers/proc/stat.h"
+#include "dumpers/runtime/describe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { TEXT_MAX = 64 << 20, COPY_BYTES = 1 << 20, MODULE_BYTES_MAX = 1 << 30 };
+
+static void make_safe(char *name)
+{
+	for (char *c = name; *c; c++) {
+		bool fine = (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') ||
+			    (*c >= 'A' && *c <= 'Z') || *c == '-' || *c == '.' || *c == '+';
+		if (!fine) *c = '_';
+	}
+}
+
+int process_entry_dir(const struct process *process, char *ret, size_t ret_size, struct err *e)
+{
+	struct process_summary summary;
+	int r = process_summary_read(process, &summary, e);
+	if (r) return r;
+	make_safe(summary.comm);
+	snprintf(ret, ret_size, "%d-%s", summary.ns_pid, summary.comm);
+	return 0;
+}
+
+static int add_proc_file(struct packer *packer, const struct process *process, const char *dir,
+			 const struct proc_file *file, struct err *e)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(file->max_bytes);
+	char path[BUNDLE_NAME_MAX];
+	struct err why = {0};
+	snprintf(path, sizeof path, "%s/proc/%s", dir, file->name);
+	if (process_read(process, file->name, &text, &why)) {
+		return packer_absent(packer, path, ENTRY_SKIPPED, why.text, e);
+	}
+	return packer_add(packer, path, text.data ? text.data : "", text.len, e);
+}
+
+int add_process_entries(struct packer *packer, const struct process *process, const char *dir,
+			bool show_secrets, struct err *e)
+{
+	_cleanup_buf_ struct buf json = BUF_INIT(TEXT_MAX);
+	char path[BUNDLE_NAME_MAX];
+	int r = process_describe_json(process, show_secrets, &json, e);
+	if (r) return r;
+	snprintf(path, sizeof path, "%s/process.json", dir);
+	r = packer_add(packer, path, json.data, json.len, e);
+	for (size_t i = 0; !r && i < proc_file_count; i++) {
+		r = add_proc_file(packer, process, dir, &proc_files[i], e);
+	}
+	return r;
+}
+
+static int hash_blob(struct blob *blob, uint8_t *buffer, uint8_t ret[SHA256_BYTES], struct err *e)
+{
+	struct sha256 hash;
+	sha256_init(&hash);
+	for (uint64_t at = 0; at < blob->size;) {
+		size_t n = MIN(blob->size - at, COPY_BYTES);
+		int r = blob_read_at(blob, at, buffer, n, e);
+		if (r) return r;
+		sha256_update(&hash, buffer, n);
+		at += n;
+	}
+	sha256_final(&hash, ret);
+	return 0;
+}
+
+static int module_entry_name(const struct module *module, struct blob *file, uint8_t *buffer,
+			     char *ret, size_t ret_size, struct err *e)
+{
+	char hex[2 * BUILD_ID_MAX + 1], name[256];
+	snprintf(name, sizeof name, "%s", module->name);
+	make_safe(name);
+	if (module->build_id_len) {
+		hex_encode(module->build_id, module->build_id_len, hex);
+		snprintf(ret, ret_size, "modules/%s/%s", hex, name);
+		return 0;
+	}
+	uint8_t sum[SHA256_BYTES];
+	int r = hash_blob(file, buffer, sum, e);
+	if (r) return r;
+	hex_encode(sum, sizeof sum, hex);
+	snprintf(ret, ret_size, "modules/sha256-%s/%s", hex, name);
+	return 0;
+}
+
+static int copy_blob(struct packer *packer, struct blob *blob, struct err *e)
+{
+	for (uint64_t at = 0; at < blob->size;) {
+		void *room;
+		size_t len;
+		struct err why = {0};
+		int r = packer_reserve(packer, &room, &len, e);
+		if (r) return r;
+		len = MIN(len, blob->size - at);
+		if (blob_read_at(blob, at, room, len, &why)) {
+			return packer_end(packer, ENTRY_PARTIAL, why.text, e);
+		}
+		r = packer_commit(packer, len, e);
+		if (r) return r;
+		at += len;
+	}
+	return packer_end(packer, ENTRY_OK, NULL, e);
+}
+
+static int add_module(struct packer *packer, struct modules *modules, const struct module *module,
+		      uint8_t *buffer, struct err *e)
+{
+	struct err why = {0};
+	char path[BUNDLE_NAME_MAX];
+	struct blob *file = modules_file(modules, module, &why);
+	if (!file || file->size > MODULE_BYTES_MAX ||
+	    module_entry_name(module, file, buffer, path, sizeof path, &why)) {
+		if (file && !why.text[0]) err_set(&why, ERR_LIMIT, "larger than 1 GiB");
+		char name[256];
+		snprintf(name, sizeof name, "%s", module->name);
+		make_safe(name);
+		snprintf(path, sizeof path, "modules/missing-%zu/%s", module->index, name);
+		return packer_absent(packer, path, ENTRY_SKIPPED, why.text, e);
+	}
+	int r = packer_begin(packer, path, file->size, e);
+	if (r == -ERR_EXISTS) return 0; /* two mappings of one file */
+	return r ? r : copy_blob(packer, file, e);
+}
+
+int add_modules(struct packer *packer, struct modules *modules, const struct capture_hooks *hooks,
+		struct err *e)
+{
+	_cleanup_free_ uint8_t *buffer = malloc(COPY_BYTES);
+	if (!buffer) return err_set(e, ERR_NO_MEMORY, "no memory");
+	int r = 0;
+	for (size_t i = 0; !r && i < modules_count(modules); i++) {
+		const struct module *module = modules_at(modules, i);
+		if (module->path[0] != '/') continue; /* the vdso is in the core */
+		if (hooks->check) r = hooks->check(hooks->ctx, e);
+		if (!r) r = add_module(packer, modules, module, buffer, e);
+	}
+	return r;
+}

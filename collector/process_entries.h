@@ -1,0 +1,17 @@
+/* Entries that need no stop: process.json, copies of /proc files, and the mapped ELF files. */
+#ifndef COLLECTOR_PROCESS_ENTRIES_H
+#define COLLECTOR_PROCESS_ENTRIES_H
+
+#include "collector/local_capture.h"
+#include "dumpers/stack/modules.h"
+
+/* "<pid>-<comm>", the pid as its own namespace numbers it, unsafe bytes of the name as '_'. */
+int process_entry_dir(const struct process *process, char *ret, size_t ret_size, struct err *e);
+/* DIR/process.json and DIR/proc/... */
+int add_process_entries(struct packer *packer, const struct process *process, const char *dir,
+			bool show_secrets, struct err *e);
+/* modules/<build-id>/<name>, or modules/sha256-<hash>/<name> for a file without a build-id. */
+int add_modules(struct packer *packer, struct modules *modules, const struct capture_hooks *hooks,
+		struct err *e);
+
+#endif
