@@ -1,15 +1,13 @@
 #include "dumpers/proc/process.h"
 
-#include "dumpers/proc/scan.h"
 #include "dumpers/proc/stat.h"
+#include "dumpers/proc/status.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
-
-enum { STATUS_TEXT_MAX = 64 << 10 };
 
 static int pidfd_of(pid_t pid)
 {
@@ -30,23 +28,15 @@ static int read_stat(const struct process *p, struct proc_stat *ret, struct err 
 /* The kernel opens /proc/TID for every thread, though it does not list it. */
 static int refuse_thread(const struct process *p, struct err *e)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT(STATUS_TEXT_MAX);
-	struct scan s, line;
-	uint64_t tgid;
-	int r = process_read(p, "status", &text, e);
+	struct proc_status status;
+	int r = process_status(p, &status, e);
 
 	if (r < 0) return r;
-	s = scan_of(text.data, text.len);
-	while (scan_line(&s, &line)) {
-		if (!scan_literal(&line, "Tgid:")) continue;
-		scan_blanks(&line);
-		if (!scan_u64(&line, 10, &tgid) || tgid == (uint64_t)p->pid) return 0;
-		err_set(e, ERR_NOT_FOUND, "%d is not a process but a thread of process %llu",
-			p->pid, (unsigned long long)tgid);
-		err_hint(e, "use --pid %llu", (unsigned long long)tgid);
-		return -ERR_NOT_FOUND;
-	}
-	return 0;
+	if (!proc_status_has(&status, STATUS_TGID) || status.tgid == (uint64_t)p->pid) return 0;
+	err_set(e, ERR_NOT_FOUND, "%d is not a process but a thread of process %llu", p->pid,
+		(unsigned long long)status.tgid);
+	err_hint(e, "use --pid %llu", (unsigned long long)status.tgid);
+	return -ERR_NOT_FOUND;
 }
 
 static int open_proc(pid_t pid, int *ret_fd, struct err *e)
