@@ -3,7 +3,7 @@
 #include "base/human.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "collector/process_entries.h"
+#include "collector/local_entries.h"
 #include "dumpers/core/core.h"
 #include "dumpers/runtime/list.h"
 #include "dumpers/snapshot/live.h"

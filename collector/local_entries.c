@@ -1,4 +1,4 @@
-#include "collector/process_entries.h"
+#include "collector/local_entries.h"
 
 #include "base/log.h"
 #include "dumpers/proc/stat.h"

@@ -1,6 +1,6 @@
 /* Entries that need no stop: process.json, copies of /proc files, and the mapped ELF files. */
-#ifndef COLLECTOR_PROCESS_ENTRIES_H
-#define COLLECTOR_PROCESS_ENTRIES_H
+#ifndef COLLECTOR_LOCAL_ENTRIES_H
+#define COLLECTOR_LOCAL_ENTRIES_H
 
 #include "collector/local_capture.h"
 #include "dumpers/stack/modules.h"

@@ -1,0 +1,161 @@
+#include "base/human.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "collector/cancel.h"
+#include "collector/local_capture.h"
+#include "collector/pod.h"
+#include "collector/progress.h"
+#include "collector/source.h"
+#include "collector/store.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+struct capture_job {
+	struct command_call *call;
+	struct store *store;
+	struct progress progress;
+	struct buf result; /* members for the manifest's head */
+};
+
+static int on_check(void *ctx, struct err *e)
+{
+	return cancel_check(e);
+}
+
+static void on_progress(void *ctx, uint64_t done, uint64_t total)
+{
+	progress_show(&((struct capture_job *)ctx)->progress, done, total);
+}
+
+static void on_wire_progress(void *ctx, const struct wire_progress *p, uint64_t wire_bytes)
+{
+	progress_show(&((struct capture_job *)ctx)->progress, p->plain_done, p->plain_total);
+}
+
+static size_t job_room(void *ctx)
+{
+	return store_room(((struct capture_job *)ctx)->store);
+}
+
+static int capture_local(struct capture_job *job, struct err *e)
+{
+	const struct options *options = job->call->options;
+	struct capture_hooks hooks = {.check = on_check, .progress = on_progress, .ctx = job};
+	struct packer *packer = NULL;
+	struct packer_config config = {
+	    .level = (int)option_int(options, OPT_LEVEL),
+	    .threads = capture_threads(options),
+	    .mtime_s = time(NULL),
+	};
+	int r = packer_new(&packer, &config, store_output(job->store), e);
+	if (!r) r = capture_process(options, packer, &hooks, &job->result, e);
+	packer_free(packer);
+	return r;
+}
+
+static int capture_pod(struct capture_job *job, struct kube *kube, const struct pod_target *target,
+		       struct err *e)
+{
+	struct wire_end end;
+	struct pod_request request = {
+	    .verb = "capture",
+	    .out = store_output(job->store),
+	    .room = job_room,
+	    .room_fd = -1,
+	    .progress = on_wire_progress,
+	    .ctx = job,
+	};
+	int r = pod_run(kube, target, job->call->options, &request, &end, e);
+	return r ? r : buf_puts(&job->result, end.result_json, e);
+}
+
+static int print_json(struct capture_job *job, const struct bundle_totals *t, struct err *e)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(MIB);
+	struct json j;
+	json_init(&j, &text, true);
+	json_object(&j);
+	json_kv_string(&j, "schema", "podsnap.capture/1");
+	json_kv_string(&j, "bundle", store_location(job->store));
+	json_kv_uint(&j, "bytes", t->written_bytes);
+	json_kv_uint(&j, "plain_bytes", t->plain_bytes);
+	json_kv_uint(&j, "entries", t->entries);
+	json_kv_uint(&j, "not_ok", t->not_ok);
+	json_object_end(&j);
+	int r = json_finish(&j, e);
+	return r ? r : io_write_all(STDOUT_FILENO, text.data, text.len, "stdout", e);
+}
+
+static uint64_t pause_of(const struct capture_job *job)
+{
+	unsigned long long ns = 0;
+	const char *at = job->result.data ? strstr(job->result.data, "\"pause_ns\":") : NULL;
+	if (at) sscanf(at, "\"pause_ns\":%llu", &ns);
+	return ns;
+}
+
+static int print_result(struct capture_job *job, struct err *e)
+{
+	struct bundle_totals t;
+	char size[HUMAN_MAX], plain[HUMAN_MAX], pause[HUMAN_MAX];
+	store_totals(job->store, &t);
+	/* Skipped parts were not wanted or not there; what failed or is incomplete makes it
+	 * partial. */
+	job->call->partial = t.worst == ENTRY_PARTIAL || t.worst == ENTRY_FAILED;
+	human_size(t.written_bytes, size);
+	human_size(t.plain_bytes, plain);
+	log_info("%s bundle: %s (%s of evidence, %llu entries), process paused for %s",
+		 job->call->partial ? "partial" : "complete", size, plain,
+		 (unsigned long long)t.entries, human_duration(pause_of(job), pause));
+	if (job->call->partial) {
+		log_warn("%llu entries are incomplete; see: podsnap show %s",
+			 (unsigned long long)t.not_ok, store_location(job->store));
+	}
+	log_info("it holds the memory of the process, and with it every secret in there");
+	if (!strcmp(option_string(job->call->options, OPT_OUTPUT), "-")) return 0;
+	if (option_bool(job->call->options, OPT_JSON)) return print_json(job, &t, e);
+	const char *location = store_location(job->store);
+	int r = io_write_all(STDOUT_FILENO, location, strlen(location), "stdout", e);
+	return r ? r : io_write_all(STDOUT_FILENO, "\n", 1, "stdout", e);
+}
+
+static int run(struct command_call *call, struct err *e)
+{
+	_cleanup_source_ struct source source = {0};
+	_cleanup_kube_ struct kube *kube = NULL;
+	struct pod_target target;
+	struct capture_job job = {.call = call, .result = BUF_INIT(64 * KIB)};
+	int r = source_open(call, &source, e);
+	if (!r && (source.kind == SOURCE_CORE || source.kind == SOURCE_BUNDLE)) {
+		return err_set(e, ERR_USAGE, "%s is evidence already: capture takes a pod or --pid",
+			       source.text);
+	}
+	bool pod = source.kind == SOURCE_POD;
+	if (!r && pod) r = pod_open(call->options, source.text, &kube, &target, e);
+	if (!r) r = store_new(&job.store, call->options, pod ? &target : NULL, pod, e);
+	if (!r) r = pod ? capture_pod(&job, kube, &target, e) : capture_local(&job, e);
+	progress_end(&job.progress);
+	if (!r) r = cancel_check(e);
+	if (!r) r = store_commit(job.store, job.result.data, e);
+	if (!r) r = print_result(&job, e);
+	/* A bundle that broke off is still evidence; one the user cancelled is not wanted. */
+	else if (job.store)
+		store_abort(job.store, r != -ERR_CANCELLED);
+	store_free(job.store);
+	buf_done(&job.result);
+	return r;
+}
+
+const struct command cmd_capture = {
+    .name = "capture",
+    .verb = VERB_CAPTURE,
+    .usage = "[SOURCE]",
+    .summary = "take a bundle: core, stacks and facts of a process",
+    .details = "SOURCE is a pod (NAME, pod/NAME, deploy/NAME ...); without one, --pid names a "
+	       "local process.",
+    .operands_max = 1,
+    .run = run,
+};

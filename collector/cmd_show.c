@@ -1,0 +1,82 @@
+#include "base/human.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "collector/source.h"
+
+#include <string.h>
+
+static int print_entry(const struct bundle_entry *entry, struct buf *ret, struct err *e)
+{
+	char size[HUMAN_MAX] = "-";
+	if (entry->in_tar) human_size(entry->size, size);
+	return buf_printf(ret, e, "%10s  %-7s  %s%s%s\n", size, entry_status_name(entry->status),
+			  entry->name, entry->reason[0] ? ": " : "", entry->reason);
+}
+
+static int print_text(struct source *s, struct buf *ret, struct err *e)
+{
+	char size[HUMAN_MAX];
+	const char *truncated = bundle_truncated(s->bundle);
+	int r = buf_printf(ret, e, "%s: %s, %s\n", s->text, human_size(s->blob->size, size),
+			   truncated ? "TRUNCATED" : "complete");
+	if (!r && truncated) r = buf_printf(ret, e, "%s\n", truncated);
+	if (!r) r = bundle_read_entry(s->bundle, "meta.json", ret, e);
+	if (!r) r = buf_printf(ret, e, "%10s  %-7s  %s\n", "SIZE", "STATUS", "ENTRY");
+	for (size_t i = 0; !r && i < bundle_entry_count(s->bundle); i++) {
+		r = print_entry(bundle_entry_at(s->bundle, i), ret, e);
+	}
+	return r;
+}
+
+static void json_entry(struct json *j, const struct bundle_entry *entry)
+{
+	json_object(j);
+	json_kv_string(j, "name", entry->name);
+	json_kv_string(j, "status", entry_status_name(entry->status));
+	if (entry->reason[0]) json_kv_string(j, "reason", entry->reason);
+	if (entry->in_tar) json_kv_uint(j, "size", entry->size);
+	json_object_end(j);
+}
+
+static int print_json(struct source *s, struct buf *ret, struct err *e)
+{
+	struct json j;
+	json_init(&j, ret, true);
+	json_object(&j);
+	json_kv_string(&j, "schema", "podsnap.show/1");
+	json_kv_string(&j, "bundle", s->text);
+	json_kv_uint(&j, "bytes", s->blob->size);
+	json_kv_bool(&j, "complete", !bundle_truncated(s->bundle));
+	json_kv_string(&j, "truncated", bundle_truncated(s->bundle));
+	json_key(&j, "entries");
+	json_array(&j);
+	for (size_t i = 0; i < bundle_entry_count(s->bundle); i++) {
+		json_entry(&j, bundle_entry_at(s->bundle, i));
+	}
+	json_array_end(&j);
+	json_object_end(&j);
+	return json_finish(&j, e);
+}
+
+static int run(struct command_call *call, struct err *e)
+{
+	_cleanup_source_ struct source s = {0};
+	_cleanup_buf_ struct buf text = BUF_INIT(256 * MIB);
+	int r = source_open_bundle(call->operands[0], &s, e);
+	if (r) return r;
+	call->partial = bundle_truncated(s.bundle) != NULL;
+	r = option_bool(call->options, OPT_JSON) ? print_json(&s, &text, e)
+						 : print_text(&s, &text, e);
+	return r ? r : io_write_all(STDOUT_FILENO, text.data, text.len, "stdout", e);
+}
+
+const struct command cmd_show = {
+    .name = "show",
+    .verb = VERB_SHOW,
+    .usage = "BUNDLE",
+    .summary = "what a bundle holds",
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = run,
+};

@@ -1,0 +1,216 @@
+#include "collector/store.h"
+
+#include "base/log.h"
+#include "base/rfc3339.h"
+#include "collector/meta.h"
+#include "upload/sink.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { QUEUE_BYTES = 16 << 20, HELD_FRAMES_MAX = 4 };
+
+struct held_frame {
+	struct bundle_frame frame;
+	void *data;
+};
+
+struct store {
+	struct bundle_output out; /* first */
+	const struct options *options;
+	const struct pod_target *target;
+	bool verify;
+	struct held_frame held[HELD_FRAMES_MAX]; /* came before the first entry */
+	size_t held_count;
+	struct sink *sink;
+	struct assembler *assembler;
+	struct bundle_output *stream;
+	time_t created;
+};
+
+static int write_to_sink(void *ctx, const void *data, size_t len, struct err *e)
+{
+	return sink_write(((struct store *)ctx)->sink, data, len, e);
+}
+
+/* "<pid>-<comm>/process.json" -> comm */
+static void process_name(const struct bundle_entry *entry, char *ret, size_t ret_size)
+{
+	const char *dash = strchr(entry->name, '-');
+	const char *slash = strchr(entry->name, '/');
+	if (!dash || !slash || dash > slash) {
+		snprintf(ret, ret_size, "process");
+		return;
+	}
+	snprintf(ret, ret_size, "%.*s", (int)(slash - dash - 1), dash + 1);
+}
+
+static void bundle_name(const struct store *s, const struct bundle_entry *first, char *ret,
+			size_t ret_size)
+{
+	char process[64], when[RFC3339_SIZE], stamp[RFC3339_SIZE];
+	process_name(first, process, sizeof process);
+	rfc3339_utc(s->created, when);
+	char *to = stamp;
+	for (const char *c = when; *c; c++) {
+		if (*c != '-' && *c != ':') *to++ = *c;
+	}
+	*to = 0;
+	if (s->target) {
+		snprintf(ret, ret_size, "%s_%s_%s_%s_%s.podsnap.tar.zst", s->target->namespace_,
+			 s->target->pod, s->target->container, process, stamp);
+	} else {
+		snprintf(ret, ret_size, "local_%s_%s.podsnap.tar.zst", process, stamp);
+	}
+}
+
+static int open_sink(struct store *s, const struct bundle_entry *first, struct err *e)
+{
+	char name[1024];
+	bundle_name(s, first, name, sizeof name);
+	struct sink_config config = {
+	    .name = name,
+	    .force = option_bool(s->options, OPT_FORCE),
+	    .s3_endpoint = option_string(s->options, OPT_S3_ENDPOINT),
+	    .s3_region = option_string(s->options, OPT_S3_REGION),
+	    .s3_profile = option_string(s->options, OPT_S3_PROFILE),
+	    .s3_path_style = option_bool(s->options, OPT_S3_PATH_STYLE),
+	    .ca_file = option_string(s->options, OPT_CA_FILE),
+	    .retries = (int)option_int(s->options, OPT_RETRIES),
+	};
+	struct sink *inner = NULL;
+	int r = sink_open(option_string(s->options, OPT_OUTPUT), &config, &inner, e);
+	if (r) return r;
+	r = sink_threaded(inner, QUEUE_BYTES, &s->sink, e);
+	if (r) sink_free(inner);
+	return r;
+}
+
+static int write_meta(struct store *s, struct err *e)
+{
+	_cleanup_buf_ struct buf meta = BUF_INIT(MIB);
+	struct packer *packer = NULL;
+	struct packer_config config = {.level = 1, .threads = 1, .mtime_s = s->created};
+	int r = meta_json(s->options, s->target, s->created, &meta, e);
+	if (!r) r = packer_new(&packer, &config, assembler_stream(s->assembler, false), e);
+	if (!r) r = packer_add(packer, "meta.json", meta.data, meta.len, e);
+	if (!r) r = packer_flush(packer, e);
+	packer_free(packer);
+	return r;
+}
+
+static int start(struct store *s, const struct bundle_entry *first, struct err *e)
+{
+	int r = open_sink(s, first, e);
+	if (!r) r = assembler_new(&s->assembler, write_to_sink, s, e);
+	if (!r) r = write_meta(s, e);
+	if (r) return r;
+	s->stream = assembler_stream(s->assembler, s->verify);
+	for (size_t i = 0; !r && i < s->held_count; i++) {
+		r = s->stream->frame(s->stream, &s->held[i].frame, e);
+		free(s->held[i].data);
+		s->held[i].data = NULL;
+	}
+	s->held_count = 0;
+	return r;
+}
+
+static int hold_frame(struct store *s, const struct bundle_frame *frame, struct err *e)
+{
+	if (s->held_count == HELD_FRAMES_MAX) {
+		return err_set(e, ERR_PROTOCOL, "no entry came with the first frames");
+	}
+	struct held_frame *h = &s->held[s->held_count];
+	h->data = malloc(frame->len);
+	if (!h->data) return err_set(e, ERR_NO_MEMORY, "no memory for a frame");
+	memcpy(h->data, frame->data, frame->len);
+	h->frame = *frame;
+	h->frame.data = h->data;
+	s->held_count++;
+	return 0;
+}
+
+static int take_frame(struct bundle_output *out, const struct bundle_frame *frame, struct err *e)
+{
+	struct store *s = (struct store *)out;
+	return s->stream ? s->stream->frame(s->stream, frame, e) : hold_frame(s, frame, e);
+}
+
+static int take_entry(struct bundle_output *out, const struct bundle_entry *entry, struct err *e)
+{
+	struct store *s = (struct store *)out;
+	int r = s->stream ? 0 : start(s, entry, e);
+	return r ? r : s->stream->entry(s->stream, entry, e);
+}
+
+int store_new(struct store **ret, const struct options *options, const struct pod_target *target,
+	      bool verify, struct err *e)
+{
+	struct store *s = calloc(1, sizeof *s);
+	if (!s) return err_set(e, ERR_NO_MEMORY, "no memory");
+	s->out = (struct bundle_output){.frame = take_frame, .entry = take_entry};
+	s->options = options;
+	s->target = target;
+	s->verify = verify;
+	s->created = time(NULL);
+	*ret = s;
+	return 0;
+}
+
+void store_free(struct store *s)
+{
+	if (!s) return;
+	for (size_t i = 0; i < s->held_count; i++)
+		free(s->held[i].data);
+	assembler_free(s->assembler);
+	sink_free(s->sink);
+	free(s);
+}
+
+struct bundle_output *store_output(struct store *s)
+{
+	return &s->out;
+}
+
+int store_commit(struct store *s, const char *result_json, struct err *e)
+{
+	if (!s->stream) return err_set(e, ERR_INTERNAL, "the capture gave no entry");
+	char created[RFC3339_SIZE];
+	struct bundle_summary summary = {
+	    .tool = "podsnap " PODSNAP_VERSION,
+	    .created = rfc3339_utc(s->created, created),
+	    .extra_json = result_json,
+	};
+	int r = assembler_finish(s->assembler, &summary, e);
+	return r ? r : sink_commit(s->sink, e);
+}
+
+void store_abort(struct store *s, bool keep_partial)
+{
+	if (!s->sink) return;
+	_cleanup_free_ char *kept = NULL;
+	sink_abort(s->sink, keep_partial, &kept);
+	if (kept) log_warn("what came before the failure is kept, truncated, in %s", kept);
+}
+
+void store_totals(const struct store *s, struct bundle_totals *ret)
+{
+	*ret = (struct bundle_totals){0};
+	if (s->assembler) assembler_totals(s->assembler, ret);
+}
+
+const char *store_location(const struct store *s)
+{
+	return s->sink && s->sink->location ? s->sink->location : "";
+}
+
+size_t store_room(void *store)
+{
+	struct store *s = store;
+	return s->sink ? sink_room(s->sink) : SIZE_MAX;
+}
+
+int store_room_fd(const struct store *s)
+{
+	return s->sink ? sink_wakeup_fd(s->sink) : -1;
+}

@@ -1,0 +1,33 @@
+/*
+ * A bundle on its way to a sink. The sink is opened when the first entry of the producer is known,
+ * because its name holds the process's name, and nothing is created for a capture that fails before
+ * it began.
+ */
+#ifndef COLLECTOR_STORE_H
+#define COLLECTOR_STORE_H
+
+#include "bundle/assembler.h"
+#include "collector/command.h"
+#include "exec/kube.h"
+
+struct store;
+/* target NULL: a local process. With verify, frames are checked before they are written. */
+int store_new(struct store **ret, const struct options *options, const struct pod_target *target,
+	      bool verify, struct err *e);
+/* Aborts unless store_commit succeeded; NULL-safe. */
+void store_free(struct store *s);
+/* Where the producer emits to. */
+struct bundle_output *store_output(struct store *s);
+/* Ends the bundle with result_json among the manifest's members and makes it visible. */
+int store_commit(struct store *s, const char *result_json, struct err *e);
+/* Gives up. keep_partial keeps what came under another name where the sink can, and says so in the
+ * log. */
+void store_abort(struct store *s, bool keep_partial);
+void store_totals(const struct store *s, struct bundle_totals *ret);
+/* Path or URL; "" before the first entry. */
+const char *store_location(const struct store *s);
+/* Bytes that can be taken now without waiting for the sink, and what to poll for more. */
+size_t store_room(void *store);
+int store_room_fd(const struct store *s);
+
+#endif
