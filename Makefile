@@ -53,7 +53,7 @@ LIBS_app      := $(LIBS_net) $(LIBS_exec) $(LIBS_bundle) $(LIBS_dumpers) $(LIBS_
 LIBS_probe    := -larchive -lzstd -lunwind-x86_64 -lelf -lz -llzma -lcrypto
 
 # The probe's own sources in collector/ (the rest of collector is podsnap's).
-PROBE_ONLY    := collector/probe_main.c
+PROBE_ONLY    := $(sort $(wildcard collector/probe_*.c))
 # Sources of collector/ that both programs link: what answers a verb beside the target.
 PROBE_SHARED  := $(wildcard collector/local_*.c) collector/options.c
 
@@ -68,7 +68,7 @@ help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
 define module_rules
-$(BUILD)/$(2)/$(1).a: $$(filter-out $$(if $$(filter collector,$(1)),$$(BUILD)/$(2)/collector/probe_main.o),$$(call objs,$(1),$(2)))
+$(BUILD)/$(2)/$(1).a: $$(filter-out $$(patsubst %.c,$$(BUILD)/$(2)/%.o,$$(PROBE_ONLY)),$$(call objs,$(1),$(2)))
 	@mkdir -p $$(@D) && rm -f $$@
 	@$$(AR) rcs $$@ $$^
 endef

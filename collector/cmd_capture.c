@@ -64,7 +64,7 @@ static int capture_pod(struct capture_job *job, struct kube *kube, const struct 
 	    .verb = "capture",
 	    .out = store_output(job->store),
 	    .room = job_room,
-	    .room_fd = -1,
+	    .room_fd = store_room_fd(job->store),
 	    .progress = on_wire_progress,
 	    .ctx = job,
 	};

@@ -5,6 +5,7 @@
 #include "collector/local_capture.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>

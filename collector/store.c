@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 enum { QUEUE_BYTES = 16 << 20, HELD_FRAMES_MAX = 4 };
 
@@ -26,6 +27,7 @@ struct store {
 	struct assembler *assembler;
 	struct bundle_output *stream;
 	time_t created;
+	int room_fd; /* epoll over the sink's wake-up, which comes into being later */
 };
 
 static int write_to_sink(void *ctx, const void *data, size_t len, struct err *e)
@@ -82,8 +84,15 @@ static int open_sink(struct store *s, const struct bundle_entry *first, struct e
 	int r = sink_open(option_string(s->options, OPT_OUTPUT), &config, &inner, e);
 	if (r) return r;
 	r = sink_threaded(inner, QUEUE_BYTES, &s->sink, e);
-	if (r) sink_free(inner);
-	return r;
+	if (r) {
+		sink_free(inner);
+		return r;
+	}
+	struct epoll_event event = {.events = EPOLLIN};
+	if (epoll_ctl(s->room_fd, EPOLL_CTL_ADD, sink_wakeup_fd(s->sink), &event)) {
+		return err_errno(e, "epoll_ctl");
+	}
+	return 0;
 }
 
 static int write_meta(struct store *s, struct err *e)
@@ -153,6 +162,11 @@ int store_new(struct store **ret, const struct options *options, const struct po
 	s->target = target;
 	s->verify = verify;
 	s->created = time(NULL);
+	s->room_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (s->room_fd < 0) {
+		free(s);
+		return err_errno(e, "epoll_create1");
+	}
 	*ret = s;
 	return 0;
 }
@@ -164,6 +178,7 @@ void store_free(struct store *s)
 		free(s->held[i].data);
 	assembler_free(s->assembler);
 	sink_free(s->sink);
+	close(s->room_fd);
 	free(s);
 }
 
@@ -212,5 +227,5 @@ size_t store_room(void *store)
 
 int store_room_fd(const struct store *s)
 {
-	return s->sink ? sink_wakeup_fd(s->sink) : -1;
+	return s->room_fd;
 }
