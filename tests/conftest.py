@@ -1,0 +1,137 @@
+"""Fixtures of every suite that drives real programs. Helpers are in lib/."""
+
+import os
+import random
+import zlib
+
+import pytest
+
+from lib.cluster import Cluster
+from lib.minio import Minio
+from lib.podsnap import Podsnap
+from lib.possible import is_allowed_skip
+from lib.targets import Targets
+
+ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+
+# --- no silent skip ------------------------------------------------------------------------------
+
+def fail_unlisted_skip(report):
+    """A skip whose reason is not on the list, and an expected failure, are failures."""
+    if report.skipped:
+        text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if hasattr(report, "wasxfail") or not is_allowed_skip(text):
+            report.outcome = "failed"
+            report.longrepr = f"skipped, and not by tests/not-possible-here.txt: {text}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    outcome = yield
+    fail_unlisted_skip(outcome.get_result())
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report():
+    outcome = yield
+    fail_unlisted_skip(outcome.get_result())
+
+
+# --- random inputs -------------------------------------------------------------------------------
+
+def pytest_configure(config):
+    config.podsnap_seed = int(os.environ.get("PODSNAP_SEED") or random.SystemRandom().getrandbits(32))
+
+
+def pytest_report_header(config):
+    return f"PODSNAP_SEED={config.podsnap_seed}"
+
+
+@pytest.fixture
+def seed(request):
+    """A number for this test's random inputs, printed; PODSNAP_SEED=N gives the same again."""
+    start = request.config.podsnap_seed
+    value = zlib.crc32(f"{start}:{request.node.nodeid}".encode())
+    print(f"seed {value} (PODSNAP_SEED={start})")
+    return value
+
+
+@pytest.fixture
+def rng(seed):
+    """random.Random of this test's seed."""
+    return random.Random(seed)
+
+
+# --- programs ------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="session")
+def build_dir():
+    """Where make put what it built."""
+    return os.path.abspath(os.environ.get("PODSNAP_BUILD", os.path.join(ROOT, "build")))
+
+
+@pytest.fixture(scope="session")
+def podsnap_session(build_dir, tmp_path_factory):
+    program = Podsnap(build_dir, tmp_path_factory.mktemp("home"))
+    assert os.access(program.path, os.X_OK), f"{program.path} is not built; run: make"
+    return program
+
+
+@pytest.fixture
+def podsnap(podsnap_session):
+    """The built podsnap: podsnap.run("stacks", "--pid", target.pid, expect=0)."""
+    return podsnap_session
+
+
+@pytest.fixture
+def targets(build_dir):
+    """Starts programs to capture: targets.start("spin", "--threads=4")."""
+    started = Targets(build_dir)
+    yield started
+    started.kill_all()
+
+
+# --- servers -------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="session")
+def cluster(build_dir):
+    """A running Kubernetes with the image podsnap-test/busybox."""
+    kubernetes = Cluster(build_dir)
+    kubernetes.up()
+    try:
+        kubernetes.image("busybox")
+        yield kubernetes
+    finally:
+        kubernetes.down()
+
+
+@pytest.fixture
+def namespace(cluster, request):
+    """A namespace of this test's own."""
+    name = f"t-{zlib.crc32(request.node.nodeid.encode()):08x}-{os.urandom(2).hex()}"
+    cluster.namespace(name)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def cluster_podsnap(podsnap_session, cluster):
+    """podsnap in the cluster's network, as its administrator."""
+    return podsnap_session.inside(cluster.prefix)
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory):
+    """An object store on loopback."""
+    server = Minio(tmp_path_factory.mktemp("minio"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster_minio(cluster, tmp_path_factory):
+    """An object store in the cluster's network, at the node's address."""
+    server = Minio(tmp_path_factory.mktemp("minio"), cluster.prefix, "10.97.0.2")
+    yield server
+    server.stop()

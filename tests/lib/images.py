@@ -1,0 +1,60 @@
+"""The images of the cluster tests, each put together by one function."""
+
+import glob
+import os
+import shutil
+import tempfile
+
+from lib.rootfs import Rootfs
+
+
+def add_targets(rootfs, build_dir):
+    """The static variants of tests/targets, under /targets."""
+    programs = glob.glob(os.path.join(build_dir, "targets", "static", "*"))
+    for program in programs:
+        if not program.endswith((".d", ".o")):
+            rootfs.add_file(program, "/targets/" + os.path.basename(program))
+
+
+def busybox(rootfs, build_dir):
+    """A shell and its tools, and the targets."""
+    rootfs.add_busybox()
+    add_targets(rootfs, build_dir)
+
+
+def distroless(rootfs, build_dir):
+    """The targets and nothing else: no shell, no tool."""
+    add_targets(rootfs, build_dir)
+
+
+def dynamic(rootfs, build_dir):
+    """busybox, and the dynamic variants of the targets with the libraries they need."""
+    rootfs.add_busybox()
+    for program in glob.glob(os.path.join(build_dir, "targets", "*")):
+        if os.path.isfile(program) and os.access(program, os.X_OK):
+            rootfs.add_program(program, "/targets/" + os.path.basename(program))
+
+
+def nginx(rootfs, _build_dir):
+    """Debian's nginx, dynamic and stripped, with a shell beside it."""
+    rootfs.add_busybox()
+    rootfs.add_program(shutil.which("nginx", path="/usr/sbin:/usr/bin"), "/usr/sbin/nginx")
+    for name in ("/var/log/nginx", "/var/lib/nginx"):
+        os.makedirs(rootfs.at(name))
+    rootfs.write("/etc/nginx/nginx.conf",
+                 "daemon off; worker_processes 2; user root; error_log stderr;\n"
+                 "events {}\n"
+                 "http { access_log off; server { listen 8080; location / { return 200; } } }\n")
+
+
+IMAGES = {"busybox": busybox, "distroless": distroless, "dynamic": dynamic, "nginx": nginx}
+PREFIX = "podsnap-test/"
+
+
+def load(cluster, name, build_dir):
+    """Builds the image NAME of IMAGES and loads it; returns its full name for a pod."""
+    with tempfile.TemporaryDirectory(prefix="podsnap-image-") as directory:
+        IMAGES[name](Rootfs(directory), build_dir)
+        os.chmod(directory, 0o755)
+        cluster.script("image", PREFIX + name, directory)
+    return PREFIX + name
