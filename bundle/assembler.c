@@ -5,10 +5,10 @@
 #include "bundle/frame.h"
 #include "bundle/le.h"
 #include "bundle/manifest.h"
+#include "bundle/name_set.h"
 #include "bundle/tar.h"
 
 #include <inttypes.h>
-#include <search.h>
 #include <string.h>
 
 /* Room beside the entries for the manifest's head. */
@@ -37,8 +37,8 @@ struct assembler {
 	struct buf entries_text; /* the array "entries" */
 	struct json entries_json;
 	size_t ranges_left; /* of BUNDLE_RANGES_TOTAL_MAX */
-	void *names;        /* tsearch tree of owned strings */
-	uint64_t entry_count, not_ok;
+	struct name_set names;
+	uint64_t not_ok;
 	enum entry_status worst;
 };
 
@@ -132,19 +132,13 @@ static int stream_frame(struct bundle_output *out, const struct bundle_frame *fr
 
 static int take_name(struct assembler *a, const char *name, struct err *e)
 {
-	_cleanup_free_ char *copy = NULL;
-	void *found;
+	int r;
 
-	if (a->entry_count >= BUNDLE_ENTRIES_MAX)
-		return err_set(e, ERR_LIMIT, "more than %d entries in a bundle",
-			       BUNDLE_ENTRIES_MAX);
-	copy = strdup(name);
-	found = copy ? tsearch(copy, &a->names, (int (*)(const void *, const void *))strcmp) : NULL;
-	if (!found) return err_set(e, ERR_NO_MEMORY, "no memory for entry %s", name);
-	if (*(char **)found != copy || strcmp(name, BUNDLE_MANIFEST_NAME) == 0)
-		return err_set(e, ERR_CORRUPT, "a second entry %s in one bundle", name);
-	copy = NULL;
-	return 0;
+	if (strcmp(name, BUNDLE_MANIFEST_NAME) == 0)
+		return err_set(e, ERR_CORRUPT, "a producer's entry called %s", name);
+	r = name_set_add(&a->names, name, e);
+	return r == -ERR_EXISTS ? err_set(e, ERR_CORRUPT, "a second entry %s in one bundle", name)
+				: r;
 }
 
 static int write_ranges(struct assembler *a, const char *key, const struct range *ranges,
@@ -214,7 +208,6 @@ static int take_entry(struct stream *s, const struct bundle_entry *entry, struct
 	if (r == 0) r = write_entry(a, entry, s->base, e);
 	if (r < 0) return r;
 	if (entry->in_tar) a->next_header = s->base + bundle_entry_end(entry);
-	a->entry_count++;
 	a->not_ok += entry->status != ENTRY_OK;
 	a->worst = MAX(a->worst, entry->status);
 	return 0;
@@ -416,7 +409,7 @@ void assembler_free(struct assembler *a)
 	ZSTD_freeDCtx(a->stream.decompressor);
 	free(a->stream.scratch);
 	free(a->seek);
-	tdestroy(a->names, free);
+	name_set_done(&a->names);
 	buf_done(&a->entries_text);
 	free(a);
 }
@@ -431,7 +424,7 @@ struct bundle_output *assembler_stream(struct assembler *a, bool verify)
 void assembler_totals(const struct assembler *a, struct bundle_totals *ret)
 {
 	*ret = (struct bundle_totals){
-	    .entries = a->entry_count,
+	    .entries = a->names.count,
 	    .not_ok = a->not_ok,
 	    .plain_bytes = a->plain,
 	    .written_bytes = a->written,

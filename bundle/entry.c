@@ -76,6 +76,18 @@ void bundle_name_component(const char *text, char *ret, size_t size)
 	if (is_dots(ret, len)) memcpy(ret, "_", 2);
 }
 
+void bundle_entry_set_reason(struct bundle_entry *entry, const char *text)
+{
+	size_t len = text ? strnlen(text, sizeof(entry->reason) - 1) : 0;
+
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		entry->reason[i] = c < 0x20 || c == 0x7f ? '?' : text[i];
+	}
+	entry->reason[len] = '\0';
+}
+
 static int check_ranges(const struct range *ranges, size_t count, uint64_t size, const char *what,
 			struct err *e)
 {

@@ -63,6 +63,8 @@ int bundle_entry_name_check(const char *name, struct err *e);
 /* Makes a path component out of any text: what is not printable ASCII, and '/', becomes '_'; so
  * do "", "." and "..", as a whole. Cuts at size - 1 (size > 1). */
 void bundle_name_component(const char *text, char *ret, size_t size);
+/* Sets the reason: cut to BUNDLE_REASON_MAX, control bytes become '?'. NULL: none. */
+void bundle_entry_set_reason(struct bundle_entry *entry, const char *text);
 /* -ERR_CORRUPT where a record contradicts itself: a bad name or status, sizes beyond
  * BUNDLE_SIZE_MAX, ranges out of order or past the size, an OK entry with lost ranges. */
 int bundle_entry_check(const struct bundle_entry *entry, struct err *e);

@@ -135,9 +135,9 @@ static int get_entry(const cJSON *object, struct bundle_entry *entry, struct err
 		return err_set(e, ERR_CORRUPT, "an entry without a status");
 	r = copy_text(object, "name", entry->name, sizeof(entry->name), e);
 	if (r == 0) r = entry_status_parse(status, &entry->status, e);
-	if (r == 0 && entry->status != ENTRY_OK)
-		r = copy_text(object, "reason", entry->reason, sizeof(entry->reason), e);
 	if (r < 0) return r;
+	/* Cut, not refused: JSON may be longer, where a byte that was no UTF-8 became U+FFFD. */
+	if (entry->status != ENTRY_OK) bundle_entry_set_reason(entry, get_text(object, "reason"));
 	entry->in_tar = cJSON_GetObjectItemCaseSensitive(object, "size") != NULL;
 	if (entry->in_tar) r = get_place(object, entry, e);
 	return r < 0 ? r : bundle_entry_check(entry, e);

@@ -2,10 +2,10 @@
 
 #include "bundle/frame.h"
 #include "bundle/frame_ring.h"
+#include "bundle/name_set.h"
 #include "bundle/tar.h"
 
 #include <inttypes.h>
-#include <search.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,9 +13,8 @@ struct packer {
 	struct bundle_output *out; /* borrowed */
 	struct frame_ring *ring;
 	int64_t mtime_s;
-	void *names; /* tsearch tree of owned strings: the entries so far */
-	size_t entry_count;
-	struct err failure; /* code 0: none yet */
+	struct name_set names; /* entries so far */
+	struct err failure;    /* code 0: none yet */
 
 	bool open;
 	struct bundle_entry entry; /* the open one; its ranges live in the lists below */
@@ -79,7 +78,7 @@ void packer_free(struct packer *p)
 {
 	if (!p) return;
 	frame_ring_free(p->ring);
-	tdestroy(p->names, free);
+	name_set_done(&p->names);
 	range_list_done(&p->lost);
 	range_list_done(&p->torn);
 	free(p);
@@ -126,25 +125,11 @@ static int put(struct packer *p, const void *data, size_t len, struct err *e)
 	return 0;
 }
 
-/* Remembers the name; -ERR_EXISTS if it is known. */
 static int take_name(struct packer *p, const char *name, struct err *e)
 {
-	_cleanup_free_ char *copy = NULL;
-	void *found;
 	int r = bundle_entry_name_check(name, e);
 
-	if (r < 0) return r;
-	if (p->entry_count >= BUNDLE_ENTRIES_MAX)
-		return err_set(e, ERR_LIMIT, "more than %d entries in a bundle",
-			       BUNDLE_ENTRIES_MAX);
-	copy = strdup(name);
-	found = copy ? tsearch(copy, &p->names, (int (*)(const void *, const void *))strcmp) : NULL;
-	if (!found) return err_set(e, ERR_NO_MEMORY, "no memory for entry %s", name);
-	if (*(char **)found != copy)
-		return err_set(e, ERR_EXISTS, "the bundle has an entry %s already", name);
-	copy = NULL;
-	p->entry_count++;
-	return 0;
+	return r < 0 ? r : name_set_add(&p->names, name, e);
 }
 
 int packer_begin(struct packer *p, const char *name, uint64_t size, struct err *e)
@@ -293,11 +278,6 @@ static int emit_entry(struct packer *p, const struct bundle_entry *entry, struct
 	return r < 0 ? fail(p, r, &local, e) : 0;
 }
 
-static void set_reason(struct bundle_entry *entry, const char *reason)
-{
-	if (reason) snprintf(entry->reason, sizeof(entry->reason), "%s", reason);
-}
-
 int packer_end(struct packer *p, enum entry_status status, const char *reason, struct err *e)
 {
 	static const uint8_t zeros[BUNDLE_TAR_BLOCK];
@@ -313,7 +293,7 @@ int packer_end(struct packer *p, enum entry_status status, const char *reason, s
 
 	if (status == ENTRY_OK && p->lost.count > 0) status = ENTRY_PARTIAL;
 	p->entry.status = status;
-	set_reason(&p->entry, reason);
+	bundle_entry_set_reason(&p->entry, reason);
 	if (status == ENTRY_PARTIAL && !p->entry.reason[0])
 		snprintf(p->entry.reason, sizeof(p->entry.reason),
 			 got < p->entry.size ? "it ended after %" PRIu64 " of %" PRIu64 " bytes"
@@ -348,7 +328,7 @@ int packer_absent(struct packer *p, const char *name, enum entry_status status, 
 	r = take_name(p, name, e);
 	if (r < 0) return r;
 	memcpy(entry.name, name, strlen(name) + 1);
-	set_reason(&entry, reason);
+	bundle_entry_set_reason(&entry, reason);
 	return emit_entry(p, &entry, e);
 }
 

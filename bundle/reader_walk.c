@@ -19,11 +19,12 @@ enum stop {
 /* Bytes of the blob at pos, as many as any frame needs. */
 struct window {
 	struct blob *blob;
-	uint8_t *data; /* WINDOW_BYTES */
+	uint8_t *data; /* size of them */
+	size_t size;   /* room for several frames, or the whole blob */
 	uint64_t start;
 	size_t len;
 };
-enum { WINDOW_BYTES = 4 * BUNDLE_FRAME_MAX };
+enum { WINDOW_MAX = 4 * BUNDLE_FRAME_MAX };
 
 struct walk {
 	struct window window;
@@ -45,7 +46,7 @@ static int look(struct walk *w, const uint8_t **ret, size_t *ret_len, struct err
 		memmove(win->data, win->data + win->len - have, have);
 		win->start = w->pos;
 		win->len = have;
-		more = (size_t)MIN((uint64_t)WINDOW_BYTES - have, left - have);
+		more = (size_t)MIN((uint64_t)win->size - have, left - have);
 		r = blob_read_at(win->blob, w->pos + have, win->data + have, more, e);
 		if (r < 0) return r;
 		win->len += more;
@@ -109,7 +110,8 @@ static int walk_frames(struct walk *w, struct frame_index *index, struct err *e)
 {
 	int r = 0;
 
-	w->window.data = malloc(WINDOW_BYTES);
+	w->window.size = (size_t)MIN(w->window.blob->size, (uint64_t)WINDOW_MAX);
+	w->window.data = malloc(MAX(w->window.size, (size_t)1));
 	if (!w->window.data) return err_set(e, ERR_NO_MEMORY, "no memory to walk a bundle with");
 	while (r == 0)
 		r = walk_frame(w, index, e);

@@ -202,6 +202,7 @@ static int decode_entry(struct cursor *c, struct bundle_entry *ret, struct err *
 	in_tar = take_u8(c);
 	ret->in_tar = in_tar != 0;
 	take_text(c, ret->reason, sizeof(ret->reason));
+	bundle_entry_set_reason(ret, ret->reason); /* in place: no control bytes */
 	ret->header_offset = take_u64(c);
 	ret->data_offset = take_u64(c);
 	ret->size = take_u64(c);

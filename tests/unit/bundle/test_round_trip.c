@@ -195,7 +195,9 @@ static void pack_flawed(struct packer *p)
 	for (uint64_t at = 0; at < 1 << 20; at += 64)
 		assert_ok(packer_mark_torn(p, at, at + 1, &test_err));
 	assert_ok(packer_end(p, ENTRY_FAILED, "it failed", &test_err));
-	memset(text, 'r', sizeof(text) - 1);
+	/* No UTF-8: longer in JSON than it is here. */
+	memset(text, 0xff, sizeof(text) - 1);
+	text[0] = '\n';
 	text[sizeof(text) - 1] = '\0';
 	assert_ok(packer_absent(p, "missing", ENTRY_SKIPPED, text, &test_err));
 	/* Mistakes of the caller change nothing. */
@@ -254,6 +256,7 @@ static void check_flawed(struct bundle *b)
 	e = bundle_find(b, "missing");
 	assert_int_equal(e->status, ENTRY_SKIPPED);
 	assert_int_equal(strlen(e->reason), BUNDLE_REASON_MAX - 1);
+	assert_int_equal(e->reason[0], '?');
 	assert_false(e->in_tar);
 	assert_int_equal(bundle_entry_blob(b, e, &blob, &test_err), -ERR_NOT_FOUND);
 }
