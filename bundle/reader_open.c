@@ -51,7 +51,7 @@ static int check_footer(struct tail *tail, uint64_t blob_size, uint64_t *ret_nee
 /* data starts at the trailer frame afterwards. */
 static int read_tail(struct blob *blob, struct tail *tail, struct err *e)
 {
-	uint64_t need;
+	uint64_t need = 0;
 	int r;
 
 	if (blob->size < TAIL_MIN)

@@ -226,7 +226,7 @@ static int adopt_manifest(struct bundle *b, struct manifest *found, const struct
 static int walk_entries(struct bundle *b, struct walk *w, struct manifest *found, struct err *e)
 {
 	uint64_t plain = frame_index_end(&b->index).plain, offset = 0;
-	struct bundle_entry *entry;
+	struct bundle_entry *entry = NULL;
 	struct tar_header header;
 	size_t cap = 0;
 	int r;
