@@ -88,7 +88,7 @@ int blob_open_file(const char *path, struct blob **ret, struct err *e)
 	if (fd < 0) return err_errno(e, "%s", path);
 	r = file_blob_new(fd, path, ret, e);
 	if (r < 0) return r;
-	fd = -1;
+	(void)steal_fd(&fd);
 	return 0;
 }
 

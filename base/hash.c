@@ -61,7 +61,7 @@ int hex_decode(const char *text, void *ret, size_t len, struct err *e)
 	if (digits != 2 * len || text[digits] != '\0')
 		return err_set(e, ERR_CORRUPT, "not %zu hex digits: \"%.80s\"", 2 * len, text);
 	for (size_t i = 0; i < len; i++)
-		out[i] = (uint8_t)(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]));
+		out[i] = (uint8_t)(hex_value(text[2 * i]) * 16 + hex_value(text[2 * i + 1]));
 	return 0;
 }
 

@@ -102,7 +102,7 @@ int io_read_up_to(int fd, void *data, size_t len, size_t *ret_len, const char *w
 	size_t done = 0;
 
 	while (done < len) {
-		size_t n;
+		size_t n = 0;
 		int r = read_some(fd, (char *)data + done, len - done, -1, &n, what, e);
 
 		if (r < 0) return r;
@@ -117,7 +117,7 @@ int io_read_up_to(int fd, void *data, size_t len, size_t *ret_len, const char *w
 static int expect_eof(int fd, size_t max, const char *path, struct err *e)
 {
 	char byte;
-	size_t n;
+	size_t n = 0;
 	int r = read_some(fd, &byte, 1, READ_FILE_WAIT_MS, &n, path, e);
 
 	if (r < 0 || n == 0) return r;
@@ -130,7 +130,7 @@ static int append_until_eof(int fd, const char *path, size_t first_chunk, struct
 	size_t chunk = first_chunk;
 
 	for (;;) {
-		size_t room = ret->max - MIN(ret->len, ret->max), n;
+		size_t room = ret->max - MIN(ret->len, ret->max), n = 0;
 		char *at;
 		int r;
 

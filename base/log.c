@@ -81,15 +81,16 @@ static void emit_stderr(const char *prefix, size_t prefix_len, const char *text)
 
 static void emit(enum log_level level, bool with_prefix, char *text)
 {
-	char prefix[PREFIX_MAX_BYTES];
+	char prefix[PREFIX_MAX_BYTES] = "";
+	size_t prefix_len;
 
 	sanitize(text);
-	if (current_sink)
+	if (current_sink) {
 		current_sink(current_sink_ctx, level, text);
-	else if (with_prefix)
-		emit_stderr(prefix, write_prefix(prefix, level), text);
-	else
-		emit_stderr("", 0, text);
+	} else {
+		prefix_len = with_prefix ? write_prefix(prefix, level) : 0;
+		emit_stderr(prefix, prefix_len, text);
+	}
 }
 
 void log_line(enum log_level level, const char *fmt, ...)

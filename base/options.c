@@ -110,28 +110,47 @@ static int set_scalar(struct option_value *v, const struct option_def *def, cons
 	return 0;
 }
 
+/* Moves the items of more, which is then empty, behind those of v. */
+static int append_items(struct option_value *v, struct item_list *more, struct err *e)
+{
+	size_t count = v->item_count + more->count;
+	char **items;
+
+	if (count > OPTION_ITEMS_MAX)
+		return err_set(e, ERR_USAGE, "more than %d items", OPTION_ITEMS_MAX);
+	items = reallocarray(v->items, count, sizeof(*items));
+	if (!items) return err_set(e, ERR_NO_MEMORY, "no memory");
+	memcpy(items + v->item_count, more->items, more->count * sizeof(*items));
+	v->items = items;
+	v->item_count = count;
+	more->count = 0;
+	return 0;
+}
+
 /* Items of the same origin add up; another origin starts anew. */
 static int set_list(struct option_value *v, const char *value, enum option_origin origin,
 		    const char *where, struct err *e)
 {
 	bool split = origin != ORIGIN_FLAG && origin != ORIGIN_REQUEST;
 	_cleanup_(item_list_done) struct item_list list = {0};
-	char *new_where;
-	int r = 0;
+	_cleanup_(value_clear) struct option_value fresh = {0};
+	struct option_value *to = v->origin == origin ? v : &fresh;
+	_cleanup_free_ char *new_where = NULL;
+	int r;
 
-	for (size_t i = 0; v->origin == origin && i < v->item_count && r == 0; i++)
-		r = item_list_add(&list, v->items[i], strlen(v->items[i]), e);
-	if (r == 0)
-		r = split ? item_list_split(&list, value, e)
-			  : item_list_add(&list, value, strlen(value), e);
+	r = split ? item_list_split(&list, value, e)
+		  : item_list_add(&list, value, strlen(value), e);
 	if (r == 0) r = copy_where(where, &new_where, e);
+	if (r == 0) r = append_items(to, &list, e);
 	if (r < 0) return r;
-	value_clear(v);
-	*v = (struct option_value){.origin = origin,
-				   .items = STEAL_PTR(list.items),
-				   .item_count = list.count,
-				   .where = new_where};
-	list.count = 0;
+	if (to == &fresh) {
+		value_clear(v);
+		*v = fresh;
+		fresh = (struct option_value){0};
+	}
+	free(v->where);
+	v->where = STEAL_PTR(new_where);
+	v->origin = origin;
 	return 0;
 }
 
@@ -295,10 +314,10 @@ static int set_record(struct options *o, const char *record, struct err *e)
 
 int options_parse_request(struct options *o, const void *data, size_t len, struct err *e)
 {
-	const char *p = data;
-	const char *end = p + len;
+	const char *p = data, *end;
 
 	if (len == 0) return 0;
+	end = p + len;
 	if (end[-1] != '\0') return err_set(e, ERR_USAGE, "request: the last record is cut off");
 	for (; p < end; p += strlen(p) + 1) {
 		int r = set_record(o, p, e);

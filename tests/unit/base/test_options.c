@@ -212,6 +212,10 @@ static void lists_and_values_have_caps(void **state)
 	commas[2 * 4096 - 1] = '\0';
 	assert_int_equal(options_set_key(o, "labels", commas, "c:1", &e), 0);
 	assert_int_equal(option_list_count(o, OPT_LABEL), 4096);
+	assert_int_equal(options_set_key(o, "labels", "b", "c:2", &e), -ERR_USAGE);
+	assert_contains(e.text, "c:2: labels: more than 4096 items");
+	assert_int_equal(option_list_count(o, OPT_LABEL), 4096);
+	assert_string_equal(option_list_at(o, OPT_LABEL, 4095), "a");
 
 	memset(large, 'x', 32769);
 	assert_int_equal(options_set(o, OPT_OUTPUT, large, ORIGIN_FLAG, NULL, &e), -ERR_USAGE);
