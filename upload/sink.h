@@ -38,6 +38,9 @@ struct sink_ops {
 	 * *ret_kept (heap string, else NULL). */
 	void (*abort)(struct sink *s, bool keep_partial, char **ret_kept);
 	void (*free)(struct sink *s); /* after commit or abort; else it aborts */
+	/* Makes a write or commit that runs in another thread fail soon with -ERR_CANCELLED; abort
+	 * still works afterwards. Safe from any thread. NULL: they never wait long. */
+	void (*cancel)(struct sink *s);
 };
 struct sink {
 	const struct sink_ops *ops;
@@ -48,6 +51,7 @@ struct sink {
  * config->name inside it. */
 int sink_open(const char *destination, const struct sink_config *config, struct sink **ret,
 	      struct err *e);
+/* After a failure only sink_abort and sink_free make sense. */
 int sink_write(struct sink *s, const void *data, size_t len, struct err *e);
 int sink_commit(struct sink *s, struct err *e);
 void sink_abort(struct sink *s, bool keep_partial, char **ret_kept);
@@ -57,9 +61,11 @@ void sink_free(struct sink *s); /* NULL-safe */
  * stops the caller's heartbeats; takes inner over. A failure shows at the next write or at commit.
  */
 int sink_threaded(struct sink *inner, size_t queue_bytes, struct sink **ret, struct err *e);
-/* Bytes a write of a threaded sink would take now without waiting (SIZE_MAX for other sinks). */
+/* Bytes a write of a threaded sink would take now without waiting (SIZE_MAX for other sinks, and
+ * after a failure, when a write returns it at once). Resets the wakeup descriptor first. */
 size_t sink_room(struct sink *s);
-/* A descriptor that polls readable when a threaded sink's room grew; -1 for other sinks. */
+/* A descriptor that polls readable when a threaded sink's room grew or it failed since the last
+ * sink_room; -1 for other sinks. Owned by the sink. */
 int sink_wakeup_fd(struct sink *s);
 
 #endif
