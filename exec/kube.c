@@ -1,0 +1,199 @@
+#include "exec/kube.h"
+
+#include "base/log.h"
+#include "exec/json_doc.h"
+#include "exec/kube_internal.h"
+#include "exec/rbac.h"
+
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TIMEOUT_DEFAULT_NS (30ull * NS_PER_S)
+#define BACK_OFF_FIRST_MS 250u
+#define BACK_OFF_MAX_MS 10000u
+
+bool kube_name_is_valid(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 0 && len < 254 && name[0] != '.' && name[0] != '-' &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") == len;
+}
+
+static int set_namespace(struct kube *k, const struct kube_options *options, struct err *e)
+{
+	const char *name = options->namespace_ && *options->namespace_     ? options->namespace_
+			   : k->access.namespace_ && *k->access.namespace_ ? k->access.namespace_
+									   : "default";
+
+	if (!kube_name_is_valid(name))
+		return err_set(e, ERR_USAGE, "\"%.100s\" is no name of a namespace", name);
+	snprintf(k->namespace_, sizeof(k->namespace_), "%s", name);
+	return 0;
+}
+
+static int set_up(struct kube *k, const struct kube_options *options, struct err *e)
+{
+	struct http_config config = {0};
+	int r = kubeconfig_load(options, &k->access, e);
+
+	if (r < 0) return r;
+	r = set_namespace(k, options, e);
+	if (r < 0) return r;
+	if (k->access.token &&
+	    asprintf(&k->authorization, "Authorization: Bearer %s", k->access.token) < 0) {
+		k->authorization = NULL;
+		return err_set(e, ERR_NO_MEMORY, "no memory for a token");
+	}
+	k->request_timeout_ns =
+	    options->request_timeout_ns > 0 ? options->request_timeout_ns : TIMEOUT_DEFAULT_NS;
+	config.tls = kube_access_tls(&k->access);
+	config.proxy = k->access.proxy;
+	return http_new(&config, &k->http, e);
+}
+
+int kube_open(const struct kube_options *options, struct kube **ret, struct err *e)
+{
+	struct kube *k = calloc(1, sizeof(*k));
+	int r;
+
+	if (!k) return err_set(e, ERR_NO_MEMORY, "no memory for a client of the API server");
+	r = set_up(k, options, e);
+	if (r < 0)
+		kube_free(k);
+	else
+		*ret = k;
+	return r;
+}
+
+void kube_free(struct kube *k)
+{
+	if (!k) return;
+	http_free(k->http);
+	kube_access_done(&k->access);
+	if (k->authorization) OPENSSL_cleanse(k->authorization, strlen(k->authorization));
+	free(k->authorization);
+	free(k);
+}
+
+const char *kube_namespace(const struct kube *k)
+{
+	return k->namespace_;
+}
+
+const char *kube_server(const struct kube *k)
+{
+	return k->access.server;
+}
+
+/* --- answers --- */
+
+/* The message of a Status document, else the start of what came, on one line. */
+static void message_of(const char *body, size_t len, char *ret, size_t size)
+{
+	cJSON *doc = NULL;
+	const char *message = "";
+
+	if (json_doc_parse(body, len, "", &doc, NULL) == 0) message = json_doc_text(doc, "message");
+	if (*message)
+		snprintf(ret, size, "%s", message);
+	else
+		snprintf(ret, size, "%.*s", doc ? 0 : (int)MIN(len, 200u), body);
+	cJSON_Delete(doc);
+	for (char *p = ret; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f) *p = ' ';
+}
+
+int kube_answer_error(const struct kube *k, const char *doing, const char *path, int status,
+		      const char *body, size_t len, struct err *e)
+{
+	char message[512], rule[ERR_HINT_MAX];
+
+	message_of(body, len, message, sizeof(message));
+	if (!*message) snprintf(message, sizeof(message), "%s: HTTP status %d", doing, status);
+	switch (status) {
+	case 401:
+		err_set(e, ERR_AUTH, "%s does not accept the credentials of %s: %s",
+			k->access.server, k->access.origin ? k->access.origin : "the command line",
+			message);
+		return err_hint(e, "renew the credentials, or choose others with --context, --user "
+				   "or --token");
+	case 403:
+		err_set(e, ERR_FORBIDDEN, "%s", message);
+		if (rbac_rule(path, rule, sizeof(rule), NULL) == 0) err_hint(e, "%s", rule);
+		return -ERR_FORBIDDEN;
+	case 400:
+	case 404:
+	case 410:
+		return err_set(e, ERR_NOT_FOUND, "%s", message);
+	default:
+		return err_set(e, ERR_SERVER, "%s (%s: HTTP status %d)", message, doing, status);
+	}
+}
+
+bool kube_status_passes(int status)
+{
+	return status == 429 || (status >= 500 && status != 501);
+}
+
+void kube_back_off(int attempt, const char *retry_after)
+{
+	uint64_t ms = BACK_OFF_FIRST_MS << MIN(attempt - 1, 10);
+	unsigned asked_s;
+	struct timespec t;
+
+	if (retry_after && sscanf(retry_after, "%4u", &asked_s) == 1)
+		ms = MAX(ms, asked_s * (uint64_t)1000);
+	ms = MIN(ms, BACK_OFF_MAX_MS);
+	t = (struct timespec){.tv_sec = (time_t)(ms / 1000),
+			      .tv_nsec = (long)(ms % 1000 * NS_PER_MS)};
+	nanosleep(&t, NULL); /* a signal may cut it short: all the better */
+}
+
+int kube_get(struct kube *k, const char *path, struct buf *ret, struct err *e)
+{
+	const char *headers[] = {"Accept: application/json", k->authorization};
+	_cleanup_free_ char *url = NULL;
+	struct http_request request = {
+	    .method = "GET",
+	    .headers = headers,
+	    .header_count = k->authorization ? 2 : 1,
+	    .timeout_ns = k->request_timeout_ns,
+	    .body_max = KUBE_BODY_MAX,
+	};
+	int r;
+
+	if (asprintf(&url, "%s%s", k->access.server, path) < 0) {
+		url = NULL;
+		return err_set(e, ERR_NO_MEMORY, "no memory for a URL");
+	}
+	request.url = url;
+	for (int attempt = 1;; attempt++) {
+		_cleanup_http_response_ struct http_response answer = {0};
+		char doing[300];
+
+		r = http_perform(k->http, &request, &answer, e);
+		if (r < 0) return r;
+		log_debug("GET %s: %d, %zu bytes", path, answer.status, answer.body.len);
+		if (answer.status == 200)
+			return buf_append(ret, answer.body.data, answer.body.len, e);
+		if (!kube_status_passes(answer.status) || attempt == KUBE_ATTEMPTS) {
+			snprintf(doing, sizeof(doing), "GET %.*s", (int)strcspn(path, "?"), path);
+			return kube_answer_error(k, doing, path, answer.status, answer.body.data,
+						 answer.body.len, e);
+		}
+		kube_back_off(attempt, http_response_header(&answer, "Retry-After"));
+	}
+}
+
+static int get_by_kube(void *ctx, const char *path, struct buf *ret, struct err *e)
+{
+	return kube_get(ctx, path, ret, e);
+}
+
+int pod_select(struct kube *k, const char *source, const char *container, struct pod_target *ret,
+	       struct err *e)
+{
+	return pod_select_from(get_by_kube, k, k->namespace_, source, container, ret, e);
+}
