@@ -1,0 +1,114 @@
+/*
+ * A stop wakes every sleeping system call. Most restart by themselves (-ERESTARTSYS and its kin);
+ * those of signal(7), "Interruption of system calls and library functions by stop signals", return
+ * EINTR although no signal came. They have done nothing yet, so they are made to run again.
+ */
+#include "dumpers/snapshot/live_internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+
+enum { SYSCALL_INSTRUCTION_LEN = 2 }; /* 0f 05 */
+
+/* Not connect (a second one answers EALREADY) and not close (the descriptor is gone). */
+static bool fails_with_eintr(uint64_t nr)
+{
+	static const uint16_t table[] = {
+	    SYS_epoll_wait,   SYS_epoll_pwait,   SYS_epoll_pwait2,   SYS_rt_sigtimedwait,
+	    SYS_semop,        SYS_semtimedop,    SYS_msgrcv,         SYS_msgsnd,
+	    SYS_recvfrom,     SYS_recvmsg,       SYS_recvmmsg,       SYS_sendto,
+	    SYS_sendmsg,      SYS_sendmmsg,      SYS_accept,         SYS_accept4,
+	    SYS_read,         SYS_readv,         SYS_write,          SYS_writev,
+	    SYS_io_getevents, SYS_io_pgetevents, SYS_io_uring_enter, SYS_mq_timedreceive,
+	    SYS_mq_timedsend, SYS_futex,         SYS_futex_waitv,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		if (table[i] == nr) return true;
+	return false;
+}
+
+uint64_t live_pending_signals(pid_t tid, bool shared)
+{
+	struct __ptrace_peeksiginfo_args args = {
+	    .flags = shared ? PTRACE_PEEKSIGINFO_SHARED : 0,
+	    .nr = 16,
+	};
+	siginfo_t infos[16];
+	uint64_t pending = 0;
+	long n;
+
+	while ((n = ptrace(PTRACE_PEEKSIGINFO, tid, &args, infos)) > 0) {
+		for (long i = 0; i < n; i++)
+			if (infos[i].si_signo >= 1 && infos[i].si_signo <= 64)
+				pending |= (uint64_t)1 << (infos[i].si_signo - 1);
+		args.off += (uint64_t)n;
+		if (args.off > 4096) break;
+	}
+	return pending;
+}
+
+/* Is a signal with a handler about to be delivered to this thread? Then EINTR is deserved. */
+static bool handler_will_run(struct live *l, const struct tracee *t)
+{
+	uint64_t delivered = t->signal ? (uint64_t)1 << (t->signal - 1) : 0;
+	uint64_t pending = live_pending_signals(t->tid, false) | l->shared_pending;
+	uint64_t blocked, handled;
+	char status[8192];
+
+	if (!delivered && !pending) return false;
+	if (!live_read_task(l, t->tid, "status", status, sizeof(status))) return true;
+	blocked = live_status_hex(status, "SigBlk:");
+	handled = live_status_hex(status, "SigCgt:");
+	return ((delivered | (pending & ~blocked)) & handled) != 0;
+}
+
+static bool get_regs(pid_t tid, struct user_regs_struct *regs)
+{
+	struct iovec v = {.iov_base = regs, .iov_len = sizeof(*regs)};
+
+	return ptrace(PTRACE_GETREGSET, tid, (void *)(uintptr_t)NT_PRSTATUS, &v) == 0 &&
+	       v.iov_len == sizeof(*regs);
+}
+
+static void set_regs(pid_t tid, struct user_regs_struct *regs)
+{
+	struct iovec v = {.iov_base = regs, .iov_len = sizeof(*regs)};
+
+	ptrace(PTRACE_SETREGSET, tid, (void *)(uintptr_t)NT_PRSTATUS, &v);
+}
+
+void live_repair_restart(struct live *l, struct tracee *t)
+{
+	struct user_regs_struct regs;
+
+	if (t->state != TRACEE_STOPPED) return;
+	if (t->facts.gregs_len == sizeof(regs))
+		memcpy(&regs, t->facts.gregs, sizeof(regs));
+	else if (!get_regs(t->tid, &regs))
+		return;
+	if ((int64_t)regs.orig_rax < 0 || (int64_t)regs.rax != -EINTR) return;
+	if (!fails_with_eintr(regs.orig_rax) || handler_will_run(l, t)) return;
+	regs.rax = regs.orig_rax;
+	regs.rip -= SYSCALL_INSTRUCTION_LEN;
+	/* Else the kernel, which restarts calls itself on the way out, would look at rax again. */
+	regs.orig_rax = (unsigned long long)-1;
+	set_regs(t->tid, &regs);
+	t->repaired = true;
+}
+
+void live_recheck_restart(struct live *l, struct tracee *t)
+{
+	struct user_regs_struct regs;
+
+	if (!handler_will_run(l, t) || !get_regs(t->tid, &regs)) return;
+	regs.orig_rax = regs.rax;
+	regs.rip += SYSCALL_INSTRUCTION_LEN;
+	regs.rax = (unsigned long long)-EINTR;
+	set_regs(t->tid, &regs);
+}

@@ -1,0 +1,274 @@
+#include "dumpers/snapshot/live_internal.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+/* A thread that neither stops nor runs is in uninterruptible sleep (a vfork, a dead NFS server). */
+#define STUCK_AFTER_NS (10 * (uint64_t)NS_PER_MS)
+#define POLL_NS 20000
+
+static void forget(struct live *l, struct tracee *t)
+{
+	t->state = TRACEE_GONE;
+	/* The number may come back as a new thread. */
+	l->known[t->tid / 8] &= (uint8_t) ~(1u << t->tid % 8);
+}
+
+static int seize(struct live *l, struct tracee *t, struct err *e)
+{
+	char state;
+
+	if (ptrace(PTRACE_SEIZE, t->tid, NULL, NULL) == 0) {
+		t->state = TRACEE_SEIZED;
+		return 0;
+	}
+	if (errno == ESRCH) {
+		forget(l, t);
+		return 0;
+	}
+	if (errno != EPERM) return live_denied(l, "PTRACE_SEIZE", e);
+	state = live_thread_state(l, t->tid);
+	if (state != 'Z' && state != 'X') {
+		errno = EPERM;
+		return live_denied(l, "PTRACE_SEIZE", e);
+	}
+	if (t->tid == l->pid)
+		t->state = TRACEE_STUCK;
+	else
+		forget(l, t);
+	return 0;
+}
+
+static int seize_all(struct live *l, struct err *e)
+{
+	for (size_t i = 0; i < l->tracee_count; i++) {
+		int r = l->tracees[i].state == TRACEE_KNOWN ? seize(l, &l->tracees[i], e) : 0;
+
+		if (r) return r;
+	}
+	return 0;
+}
+
+static void read_fpregs(struct snapshot_thread *t, pid_t tid)
+{
+	struct iovec v = {.iov_base = t->fpregs, .iov_len = sizeof(t->fpregs)};
+
+	/* The legacy area at the start of XSAVE has the very layout of NT_FPREGSET. */
+	if (t->xstate_len >= 512) {
+		memcpy(t->fpregs, t->xstate, 512);
+		t->fpregs_len = 512;
+		return;
+	}
+	if (ptrace(PTRACE_GETREGSET, tid, (void *)(uintptr_t)NT_FPREGSET, &v) == 0)
+		t->fpregs_len = v.iov_len;
+}
+
+static int read_registers(struct live *l, struct tracee *tracee, struct err *e)
+{
+	struct snapshot_thread *t = &tracee->facts;
+	struct iovec v = {.iov_base = t->gregs, .iov_len = sizeof(t->gregs)};
+	struct iovec x = {.iov_base = l->xstate_buf, .iov_len = SNAPSHOT_XSTATE_MAX};
+
+	if (ptrace(PTRACE_GETREGSET, tracee->tid, (void *)(uintptr_t)NT_PRSTATUS, &v) == 0)
+		t->gregs_len = v.iov_len;
+	if (ptrace(PTRACE_GETREGSET, tracee->tid, (void *)(uintptr_t)NT_X86_XSTATE, &x) == 0) {
+		free(t->xstate);
+		t->xstate_len = 0;
+		t->xstate = malloc(x.iov_len);
+		if (!t->xstate) return err_set(e, ERR_NO_MEMORY, "registers of a thread");
+		memcpy(t->xstate, l->xstate_buf, x.iov_len);
+		t->xstate_len = x.iov_len;
+	}
+	read_fpregs(t, tracee->tid);
+	regs_derive(regs_layout(l->base.e_machine), t);
+	ptrace(PTRACE_GETSIGMASK, tracee->tid, (void *)sizeof(t->sighold), &t->sighold);
+	t->sigpend = live_pending_signals(tracee->tid, false);
+	if (tracee->signal) {
+		t->cursig = tracee->signal;
+		t->has_siginfo =
+		    ptrace(PTRACE_GETSIGINFO, tracee->tid, NULL, (void *)t->siginfo) == 0;
+	}
+	return 0;
+}
+
+/* Did the thread stop or end? Takes its registers when it stopped. */
+static int poll_tracee(struct live *l, struct tracee *t, struct err *e)
+{
+	int status;
+	pid_t r = waitpid(t->tid, &status, __WALL | WNOHANG);
+
+	if (r == 0 || (r < 0 && errno == EINTR)) return 0;
+	if (r < 0 || !WIFSTOPPED(status)) {
+		forget(l, t);
+		return 0;
+	}
+	t->state = TRACEE_STOPPED;
+	/* No event: it stands before a signal. EVENT_STOP: our interrupt, or a group stop. */
+	t->signal = status >> 16 == 0 ? WSTOPSIG(status) : 0;
+	return read_registers(l, t, e);
+}
+
+static void give_up_stuck(struct live *l)
+{
+	for (size_t i = 0; i < l->tracee_count; i++) {
+		struct tracee *t = &l->tracees[i];
+		char state;
+
+		if (t->state != TRACEE_SEIZED) continue;
+		state = live_thread_state(l, t->tid);
+		if (state != 'D' && !(state == 'Z' && t->tid == l->pid)) continue;
+		t->state = TRACEE_STUCK;
+		live_read_syscall(l, t->tid, &t->facts);
+	}
+}
+
+/* Waits until none is on its way to the stop. */
+static int collect(struct live *l, struct err *e)
+{
+	uint64_t deadline = l->stop_started_ns + l->config.max_pause_ns;
+	uint64_t last = now_ns();
+	const struct timespec nap = {.tv_nsec = POLL_NS};
+
+	for (;;) {
+		size_t pending = 0, came = 0;
+
+		for (size_t i = 0; i < l->tracee_count; i++) {
+			int r;
+
+			if (l->tracees[i].state != TRACEE_SEIZED) continue;
+			r = poll_tracee(l, &l->tracees[i], e);
+			if (r) return r;
+			if (l->tracees[i].state == TRACEE_SEIZED)
+				pending++;
+			else
+				came++;
+		}
+		if (!pending) return 0;
+		if (came) last = now_ns();
+		if (now_ns() >= deadline)
+			return err_set(e, ERR_TIMEOUT,
+				       "%zu threads of process %d did not stop within %llu ms",
+				       pending, l->pid,
+				       (unsigned long long)(l->config.max_pause_ns / NS_PER_MS));
+		if (now_ns() - last >= STUCK_AFTER_NS) give_up_stuck(l);
+		if (!came) nanosleep(&nap, NULL);
+	}
+}
+
+static void interrupt_all(struct live *l)
+{
+	/* An error means that the thread stopped for a signal or ended: waitpid will tell. */
+	for (size_t i = 0; i < l->tracee_count; i++)
+		if (l->tracees[i].state == TRACEE_SEIZED)
+			ptrace(PTRACE_INTERRUPT, l->tracees[i].tid, NULL, NULL);
+}
+
+/* The kernel's count of threads is that of those which stand (proc(5): links of task/). */
+static bool all_stand(struct live *l)
+{
+	struct stat st;
+	size_t standing = 0;
+
+	for (size_t i = 0; i < l->tracee_count; i++)
+		standing +=
+		    l->tracees[i].state == TRACEE_STOPPED || l->tracees[i].state == TRACEE_STUCK;
+	return fstat(l->task_fd, &st) == 0 && st.st_nlink == standing + 2;
+}
+
+static int stop_rounds(struct live *l, struct err *e)
+{
+	size_t added = 0;
+	int r = seize_all(l, e);
+
+	l->stop_started_ns = now_ns();
+	while (!r) {
+		interrupt_all(l);
+		r = collect(l, e);
+		if (r || all_stand(l)) break;
+		r = live_scan_threads(l, &added, e);
+		if (!r && !added) break;
+		if (!r) r = seize_all(l, e);
+	}
+	return r;
+}
+
+int live_stop(struct live *l, struct err *e)
+{
+	const struct sched_param fifo = {.sched_priority = 1}, normal = {0};
+	size_t stopped = 0;
+	int r;
+
+	/* Without it each nap lasts 70 us; without the priority the woken threads of the target
+	 * come before us. Both are hints. */
+	prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);
+	pthread_setschedparam(pthread_self(), SCHED_FIFO, &fifo);
+	r = stop_rounds(l, e);
+	for (size_t i = 0; !r && i < l->tracee_count; i++)
+		stopped += l->tracees[i].state == TRACEE_STOPPED;
+	if (!r && !stopped) r = err_set(e, ERR_GONE, "process %d ended", l->pid);
+	if (!r) {
+		l->shared_pending = live_pending_signals(l->live_tid, true);
+		for (size_t i = 0; i < l->tracee_count; i++)
+			live_repair_restart(l, &l->tracees[i]);
+	}
+	pthread_setschedparam(pthread_self(), SCHED_OTHER, &normal);
+	return r;
+}
+
+/* One that did not stop in time may stand by now. */
+static void catch_latecomer(struct live *l, struct tracee *t)
+{
+	int status;
+
+	if (waitpid(t->tid, &status, __WALL | WNOHANG) <= 0) return;
+	if (!WIFSTOPPED(status)) {
+		t->state = TRACEE_GONE;
+		return;
+	}
+	t->state = TRACEE_STOPPED;
+	t->signal = status >> 16 == 0 ? WSTOPSIG(status) : 0;
+	live_repair_restart(l, t);
+}
+
+/*
+ * Those that cannot be detached because they do not stand are let go by the kernel when the tracer
+ * thread ends, which it does right after.
+ */
+void live_detach(struct live *l)
+{
+	l->shared_pending = live_pending_signals(l->live_tid, true);
+	for (size_t i = 0; i < l->tracee_count; i++) {
+		struct tracee *t = &l->tracees[i];
+
+		if (t->state == TRACEE_STUCK || t->state == TRACEE_SEIZED) catch_latecomer(l, t);
+		if (t->state != TRACEE_STOPPED) continue;
+		if (t->repaired) live_recheck_restart(l, t);
+		if (ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(uintptr_t)t->signal) < 0)
+			waitpid(t->tid, NULL, __WALL | WNOHANG);
+	}
+}
+
+int live_publish_threads(struct live *l, struct err *e)
+{
+	struct snapshot *s = &l->base;
+
+	s->threads = calloc(l->tracee_count, sizeof(*s->threads));
+	if (!s->threads) return err_set(e, ERR_NO_MEMORY, "%zu threads", l->tracee_count);
+	for (size_t i = 0; i < l->tracee_count; i++) {
+		struct tracee *t = &l->tracees[i];
+
+		if (t->state != TRACEE_STOPPED && t->state != TRACEE_STUCK) continue;
+		s->threads[s->thread_count++] = t->facts;
+		t->facts.xstate = NULL;
+	}
+	snapshot_sort_threads(s);
+	return 0;
+}
