@@ -25,7 +25,8 @@ int buf_append(struct buf *b, const void *data, size_t len, struct err *e);
 int buf_puts(struct buf *b, const char *text, struct err *e);
 int buf_printf(struct buf *b, struct err *e, const char *fmt, ...) _printf_(3, 4);
 int buf_vprintf(struct buf *b, struct err *e, const char *fmt, va_list ap);
-/* Makes room for len more bytes and returns where they go; raise b->len yourself afterwards. */
+/* Makes room for len more bytes and returns where they go; raise b->len yourself afterwards.
+ * The room is zeroed, so that there is a NUL wherever you stop. */
 int buf_reserve(struct buf *b, size_t len, char **ret, struct err *e);
 /* Drops the first len bytes (len <= b->len). */
 void buf_consume(struct buf *b, size_t len);

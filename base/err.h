@@ -56,6 +56,7 @@ int err_set(struct err *e, enum err_code code, const char *fmt, ...) _printf_(3,
 
 /*
  * The same from errno: the code follows errno (ENOENT not_found, EPERM/EACCES permission, ENOSPC
+ * and EDQUOT
  * no_space, ENOMEM no_memory, ESRCH gone, ETIMEDOUT timeout, EEXIST exists, other io) and
  * ": strerror" is appended to the text. errno is unchanged afterwards.
  */

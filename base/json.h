@@ -1,7 +1,10 @@
 /*
  * A streaming JSON writer (RFC 8259) into a buf. Commas and escapes are its own; bytes that are not
- * UTF-8 become U+FFFD. Errors stick: write on, and ask json_finish once. Nesting is at most 32.
- * 64-bit addresses and sizes that may pass 2^53 go out as hex strings by json_hex.
+ * UTF-8 become U+FFFD; controls, also DEL and C1, are escaped (a terminal obeys them). Errors
+ * stick: write on, and ask json_finish once. Nesting is at most 32. Misuse (a member without key,
+ * an end that does not match, a second document before json_finish) is -ERR_INTERNAL; after a
+ * json_finish that went well the next document, a line of JSON Lines, may follow. 64-bit addresses
+ * and sizes that may pass 2^53 go out as hex strings by json_hex.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H

@@ -9,14 +9,16 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 
-/* Where a finished line (no newline) goes instead of stderr; the probe sends it over the wire. */
+/* Where the text of a line (no prefix, no newline) goes instead of stderr; the probe sends it over
+ * the wire. Called by whichever thread logs; it must not log itself. */
 typedef void (*log_sink_fn)(void *ctx, enum log_level level, const char *line);
 
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 /* NULL sink restores stderr. Not thread-safe: call it before threads start. */
 void log_set_sink(log_sink_fn sink, void *ctx);
-/* Thread-safe; a line is written by one write(2); control bytes of the text become '?'. */
+/* Thread-safe; a line is written by one write(2); control bytes of the text become '?'.
+ * At most 2047 bytes of text. errno is kept. */
 void log_line(enum log_level level, const char *fmt, ...) _printf_(2, 3);
 
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)

@@ -35,6 +35,8 @@ int parse_int(const char *text, int64_t min, int64_t max, int64_t *ret, struct e
 
 	if (*p || !(ok || too_large))
 		return err_set(e, ERR_USAGE, "\"%.80s\" is not a whole number", text);
+	/* INT64_MIN counts as too large, so that the negation is always defined. */
+	if (too_large) magnitude = 0;
 	value = negative ? -(int64_t)magnitude : (int64_t)magnitude;
 	if (too_large || value < min || value > max)
 		return err_set(e, ERR_USAGE, "%.80s is not between %" PRId64 " and %" PRId64, text,

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,64 +85,102 @@ static void a_closed_pipe_is_an_error(void **state)
 	close(fds[1]);
 }
 
-/* --- a full non-blocking pipe and a reader that interrupts the writer --- */
+/* --- signals without SA_RESTART, full and empty pipes --- */
 
-enum { PIPE_BYTES = 4 << 20 };
+enum { PIPE_BYTES = 1 << 20, SIGNALS = 3 };
 
-struct pipe_reader {
-	int fd;
-	pthread_t writer;
-	size_t len;
-	char *data;
-	int result;
-};
+static atomic_int signals_seen;
 
 static void on_signal(int number)
 {
+	atomic_fetch_add(&signals_seen, 1);
 }
 
-static void *read_pipe(void *arg)
+static char thread_state(pid_t tid)
 {
-	struct pipe_reader *r = arg;
-	size_t n;
+	_cleanup_buf_ struct buf stat = BUF_INIT(4096);
+	char path[64], *end;
 
-	while (r->len < PIPE_BYTES) {
-		pthread_kill(r->writer, SIGUSR1);
-		r->result = io_read_up_to(r->fd, r->data + r->len,
-					  MIN((size_t)PIPE_BYTES - r->len, (size_t)100000), &n,
-					  "pipe", NULL);
-		if (r->result < 0 || n == 0) break;
-		r->len += n;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	if (io_read_file(AT_FDCWD, path, &stat, NULL) < 0) return '?';
+	end = strrchr(stat.data, ')');
+	return end ? end[2] : '?';
+}
+
+/* The other end of the main thread's pipe: interrupts it while it sleeps in its transfer, then
+ * transfers itself. */
+struct peer {
+	pthread_t victim;
+	pid_t victim_tid;
+	int fd;
+	bool reads;
+	char *data; /* PIPE_BYTES */
+	size_t len; /* read */
+	int result;
+};
+
+static void *run_peer(void *arg)
+{
+	struct peer *p = arg;
+
+	for (int i = 0; i < SIGNALS; i++) {
+		int before = atomic_load(&signals_seen);
+
+		while (thread_state(p->victim_tid) != 'S')
+			sched_yield();
+		pthread_kill(p->victim, SIGUSR1);
+		while (atomic_load(&signals_seen) == before)
+			sched_yield();
 	}
+	if (p->reads)
+		p->result = io_read_up_to(p->fd, p->data, PIPE_BYTES, &p->len, "peer", NULL);
+	else
+		p->result = io_write_all(p->fd, p->data, PIPE_BYTES, "peer", NULL);
 	return NULL;
 }
 
-static void transfers_survive_signals_and_full_pipes(void **state)
+static void transfer_with_signals(bool main_writes, bool nonblock)
 {
-	_cleanup_free_ char *sent = malloc(PIPE_BYTES), *got = malloc(PIPE_BYTES);
+	_cleanup_free_ char *sent = malloc(PIPE_BYTES), *got = calloc(1, PIPE_BYTES);
+	struct peer peer = {.victim = pthread_self(), .victim_tid = gettid(), .reads = main_writes};
 	struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART */
-	struct pipe_reader reader = {.writer = pthread_self(), .data = got};
 	uint64_t seed = unit_seed();
+	size_t len = 0;
 	pthread_t thread;
-	struct err e;
 	int fds[2];
 
 	for (size_t i = 0; i < PIPE_BYTES; i++)
 		sent[i] = (char)unit_random(&seed);
 	sigaction(SIGUSR1, &action, NULL);
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	assert_int_equal(io_set_nonblock(fds[0], true, &e), 0);
-	assert_int_equal(io_set_nonblock(fds[1], true, &e), 0);
-	reader.fd = fds[0];
-	assert_int_equal(pthread_create(&thread, NULL, read_pipe, &reader), 0);
-	assert_int_equal(io_write_all(fds[1], sent, PIPE_BYTES, "pipe", &e), 0);
+	assert_int_equal(io_set_nonblock(fds[0], nonblock, NULL), 0);
+	assert_int_equal(io_set_nonblock(fds[1], nonblock, NULL), 0);
+	peer.fd = fds[main_writes ? 0 : 1];
+	peer.data = main_writes ? got : sent;
+	assert_int_equal(pthread_create(&thread, NULL, run_peer, &peer), 0);
+	if (main_writes)
+		assert_int_equal(io_write_all(fds[1], sent, PIPE_BYTES, "pipe", NULL), 0);
+	else
+		assert_int_equal(io_read_up_to(fds[0], got, PIPE_BYTES, &len, "pipe", NULL), 0);
 	pthread_join(thread, NULL);
-	assert_int_equal(reader.result, 0);
-	assert_int_equal(reader.len, PIPE_BYTES);
+	assert_int_equal(peer.result, 0);
+	assert_int_equal(main_writes ? peer.len : len, PIPE_BYTES);
 	assert_memory_equal(sent, got, PIPE_BYTES);
 	close(fds[0]);
 	close(fds[1]);
 	signal(SIGUSR1, SIG_DFL);
+}
+
+static void writes_survive_signals_and_full_pipes(void **state)
+{
+	transfer_with_signals(true, false);
+	transfer_with_signals(true, true);
+}
+
+static void reads_survive_signals_and_empty_pipes(void **state)
+{
+	transfer_with_signals(false, false);
+	transfer_with_signals(false, true);
 }
 
 static void nonblock_goes_on_and_off(void **state)
@@ -257,7 +297,8 @@ int main(void)
 	    cmocka_unit_test(read_up_to_stops_at_eof_or_len),
 	    cmocka_unit_test(a_full_disk_is_no_space),
 	    cmocka_unit_test(a_closed_pipe_is_an_error),
-	    cmocka_unit_test(transfers_survive_signals_and_full_pipes),
+	    cmocka_unit_test(writes_survive_signals_and_full_pipes),
+	    cmocka_unit_test(reads_survive_signals_and_empty_pipes),
 	    cmocka_unit_test(nonblock_goes_on_and_off),
 	    cmocka_unit_test(read_file_appends),
 	    cmocka_unit_test(read_file_takes_exactly_the_cap),

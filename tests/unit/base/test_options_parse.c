@@ -134,6 +134,10 @@ static void ints_keep_their_range(void **state)
 	assert_int_equal(parse_int("9223372036854775808", 0, INT64_MAX, &n, &e), -ERR_USAGE);
 	assert_contains(e.text, "is not between");
 	assert_int_equal(parse_int("-99999999999999999999", INT64_MIN, 0, &n, &e), -ERR_USAGE);
+	/* What would be -1, or INT64_MIN, if it were only stored in 64 bits. */
+	assert_int_equal(parse_int("18446744073709551615", INT64_MIN, INT64_MAX, &n, &e),
+			 -ERR_USAGE);
+	assert_int_equal(parse_int("-9223372036854775808", INT64_MIN, 0, &n, &e), -ERR_USAGE);
 	assert_int_equal(n, -7);
 }
 
