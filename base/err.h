@@ -55,10 +55,9 @@ const struct err_info *err_info(int code);
 int err_set(struct err *e, enum err_code code, const char *fmt, ...) _printf_(3, 4);
 
 /*
- * The same from errno: the code follows errno (ENOENT not_found, EPERM/EACCES permission, ENOSPC
- * and EDQUOT
- * no_space, ENOMEM no_memory, ESRCH gone, ETIMEDOUT timeout, EEXIST exists, other io) and
- * ": strerror" is appended to the text. errno is unchanged afterwards.
+ * The same from errno: the code follows errno (ENOENT not_found, EPERM/EACCES permission,
+ * ENOSPC/EDQUOT no_space, ENOMEM no_memory, ESRCH gone, ETIMEDOUT timeout, EEXIST exists, other io)
+ * and ": strerror" is appended to the text. errno is unchanged afterwards.
  */
 int err_errno(struct err *e, const char *fmt, ...) _printf_(2, 3);
 
