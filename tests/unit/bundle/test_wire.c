@@ -321,8 +321,10 @@ static void full_queue_takes_no_half_frames(void **state)
 		queued++;
 	assert_int_equal(r, -ERR_LIMIT);
 	assert_true(queued >= 10);
+	assert_false(wire_may_send(from)); /* nothing is unacknowledged, but nothing fits */
 	transfer(from, to, 30000, note, &got);
 	assert_int_equal(got.log.len, (size_t)queued * (sizeof(enum wire_type) + 8 + sizeof(text)));
+	assert_true(wire_may_send(from));
 	assert_ok(wire_send(from, WIRE_LOG, text, sizeof(text), &test_err));
 	buf_done(&got.log);
 	wire_free(from);
