@@ -83,7 +83,8 @@ static int choose(const cJSON *pod, const char *wanted, const char **ret, char *
 		*ret = annotation->valuestring;
 	if (cJSON_GetArraySize(containers) > 1) {
 		list_names(pod, names, sizeof(names));
-		snprintf(ret_note, note_size, "container %s of %s (choose with -c)", *ret, names);
+		snprintf(ret_note, note_size, "container %s of %.200s (choose with -c)", *ret,
+			 names);
 	}
 	return 0;
 }
