@@ -41,19 +41,20 @@ def pytest_make_collect_report():
 # --- random inputs -------------------------------------------------------------------------------
 
 def pytest_configure(config):
-    config.podsnap_seed = int(os.environ.get("PODSNAP_SEED") or random.SystemRandom().getrandbits(32))
+    given = os.environ.get("PODSNAP_TEST_SEED")
+    config.podsnap_seed = int(given, 0) if given else random.SystemRandom().getrandbits(32)
 
 
 def pytest_report_header(config):
-    return f"PODSNAP_SEED={config.podsnap_seed}"
+    return f"PODSNAP_TEST_SEED={config.podsnap_seed}"
 
 
 @pytest.fixture
 def seed(request):
-    """A number for this test's random inputs, printed; PODSNAP_SEED=N gives the same again."""
+    """A number for this test's random inputs, printed; PODSNAP_TEST_SEED=N gives the same again."""
     start = request.config.podsnap_seed
     value = zlib.crc32(f"{start}:{request.node.nodeid}".encode())
-    print(f"seed {value} (PODSNAP_SEED={start})")
+    print(f"seed {value} (PODSNAP_TEST_SEED={start})")
     return value
 
 
