@@ -28,7 +28,7 @@ struct stacks {
 	const struct snapshot *snapshot; /* borrowed */
 	struct stack *v;                 /* in the snapshot's thread order */
 	size_t count;
-	char **symbols; /* interned */
+	char **symbols; /* interned names, a hash table */
 	size_t symbol_count;
 };
 /* Unwinds all threads. modules and its snapshot are borrowed and must outlive the report. */
