@@ -96,3 +96,21 @@ int proc_stat_parse(const char *text, size_t len, struct proc_stat *ret, struct 
 	*ret = stat;
 	return 0;
 }
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	if (clock_gettime(clock, &t) < 0) return 0;
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+uint64_t proc_stat_start_ns(uint64_t start_ticks)
+{
+	uint64_t hz = (uint64_t)MAX(sysconf(_SC_CLK_TCK), 1L), boot, since_boot;
+
+	/* Both clocks count suspended time and follow the time namespace that stat follows. */
+	boot = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME);
+	since_boot = start_ticks / hz * NS_PER_S + start_ticks % hz * (NS_PER_S / hz);
+	return boot + since_boot;
+}

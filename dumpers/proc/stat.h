@@ -27,5 +27,7 @@ struct proc_stat {
 
 /* len is at most STAT_TEXT_MAX. -ERR_CORRUPT when it is not such a line. */
 int proc_stat_parse(const char *text, size_t len, struct proc_stat *ret, struct err *e);
+/* The wall clock, ns since the epoch, at start_ticks; as good as the clock was kept since boot. */
+uint64_t proc_stat_start_ns(uint64_t start_ticks);
 
 #endif

@@ -99,6 +99,19 @@ static void cut_anywhere_never_reads_past(void **state)
 	}
 }
 
+static void start_is_before_now_and_after_boot(void **state)
+{
+	struct timespec real, boot;
+	uint64_t booted, ticks = 5 * (uint64_t)sysconf(_SC_CLK_TCK);
+
+	clock_gettime(CLOCK_REALTIME, &real);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	booted = proc_stat_start_ns(0) / NS_PER_S;
+	assert_in_range(booted + (uint64_t)boot.tv_sec, (uint64_t)real.tv_sec - 2,
+			(uint64_t)real.tv_sec + 2);
+	assert_in_range(proc_stat_start_ns(ticks) / NS_PER_S - booted, 4, 6);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +120,7 @@ int main(void)
 	    cmocka_unit_test(long_comm_is_cut),
 	    cmocka_unit_test(hostile),
 	    cmocka_unit_test(cut_anywhere_never_reads_past),
+	    cmocka_unit_test(start_is_before_now_and_after_boot),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
