@@ -13,6 +13,7 @@ enum advice {
 	ADVICE_CLOCK,
 	ADVICE_RIGHTS,
 	ADVICE_BUCKET,
+	ADVICE_NAME,
 	ADVICE_REGION,
 	ADVICE_ENDPOINT,
 };
@@ -36,6 +37,8 @@ static const struct {
     {"NoSuchUpload", ERR_NOT_FOUND, ADVICE_NONE},
     {"NoSuchKey", ERR_NOT_FOUND, ADVICE_NONE},
     {"InvalidBucketName", ERR_USAGE, ADVICE_NONE},
+    {"XMinioInvalidObjectName", ERR_USAGE, ADVICE_NAME},
+    {"KeyTooLongError", ERR_USAGE, ADVICE_NAME},
     {"PermanentRedirect", ERR_USAGE, ADVICE_REGION},
     {"TemporaryRedirect", ERR_USAGE, ADVICE_REGION},
     {"AuthorizationHeaderMalformed", ERR_USAGE, ADVICE_REGION},
@@ -126,6 +129,8 @@ static int give_advice(const struct s3_client *c, enum advice advice, const char
 		return err_hint(e, "create it: aws s3 mb s3://%s --region %s%s%s", bucket,
 				c->config.region, endpoint ? " --endpoint-url " : "",
 				endpoint ? endpoint : "");
+	case ADVICE_NAME:
+		return err_hint(e, "choose another key: -o s3://%s/KEY", bucket);
 	case ADVICE_REGION:
 		return hint_region(c, region, e);
 	case ADVICE_ENDPOINT:

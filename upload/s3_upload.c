@@ -98,10 +98,15 @@ static bool is_ours(struct s3_upload *u)
 	return mark && strcmp(mark, u->mark) == 0;
 }
 
-/*
- * Sends what makes the object visible. A try whose answer was lost may have worked: then the next
- * one meets our own object ("exists") or no upload any more, and the mark tells.
- */
+/* The store may have done it all the same: a try ended without an answer, or this answer is what a
+ * second try gets. The HTTP client, too, sends again when a kept connection turns out dead. */
+static bool may_be_ours(int result, const struct s3_reply *reply)
+{
+	return result == -ERR_EXISTS || has_code(reply, "NoSuchUpload") ||
+	       (reply->unsure && result != -ERR_CANCELLED);
+}
+
+/* Sends what makes the object visible; where the answer leaves doubt, the mark tells. */
 static int publish(struct s3_upload *u, struct s3_call *call, struct err *e)
 {
 	bool conditional = !u->force && !u->unconditional;
@@ -124,7 +129,7 @@ static int publish(struct s3_upload *u, struct s3_call *call, struct err *e)
 			call->headers[at] = (struct s3_pair){0};
 			continue;
 		}
-		return r != -ERR_CANCELLED && reply.unsure && is_ours(u) ? 0 : r;
+		return may_be_ours(r, &reply) && is_ours(u) ? 0 : r;
 	}
 }
 
