@@ -67,7 +67,7 @@ static void format_into(char *dst, size_t size, const char *fmt, va_list ap)
 	memcpy(dst, text, strlen(text) + 1);
 }
 
-int err_set(struct err *e, enum err_code code, const char *fmt, ...)
+int(err_set)(struct err *e, enum err_code code, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -105,7 +105,7 @@ static enum err_code code_of_errno(int sys_errno)
 	}
 }
 
-int err_errno(struct err *e, const char *fmt, ...)
+int(err_errno)(struct err *e, const char *fmt, ...)
 {
 	int saved = errno;
 	enum err_code code = code_of_errno(saved);
@@ -132,7 +132,7 @@ int err_errno(struct err *e, const char *fmt, ...)
 	return -(int)code;
 }
 
-int err_wrap(struct err *e, const char *fmt, ...)
+int(err_wrap)(struct err *e, const char *fmt, ...)
 {
 	char context[ERR_TEXT_MAX], text[ERR_TEXT_MAX];
 	va_list ap;
@@ -150,7 +150,7 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	return -e->code;
 }
 
-int err_hint(struct err *e, const char *fmt, ...)
+int(err_hint)(struct err *e, const char *fmt, ...)
 {
 	va_list ap;
 

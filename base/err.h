@@ -68,6 +68,20 @@ int err_wrap(struct err *e, const char *fmt, ...) _printf_(2, 3);
 /* Sets the next step for the user (a command, a YAML rule); may hold newlines. Returns -e->code. */
 int err_hint(struct err *e, const char *fmt, ...) _printf_(2, 3);
 
+/*
+ * No compiler can see that these four never return 0, so it would warn of outputs left unset on a
+ * path that does not exist. UBSan traps if one ever does.
+ */
+static inline int err_negative(int r)
+{
+	if (r >= 0) __builtin_unreachable();
+	return r;
+}
+#define err_set(...) err_negative(err_set(__VA_ARGS__))
+#define err_errno(...) err_negative(err_errno(__VA_ARGS__))
+#define err_wrap(...) err_negative(err_wrap(__VA_ARGS__))
+#define err_hint(...) err_negative(err_hint(__VA_ARGS__))
+
 /* hint if set, else the code's advice, else NULL. */
 const char *err_advice(const struct err *e);
 
