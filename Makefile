@@ -55,7 +55,7 @@ LIBS_dumpers  := -lunwind-x86_64 -lelf -lz -llzma
 LIBS_exec     := -lcjson -lyaml
 LIBS_upload   := -lcjson
 LIBS_app      := $(LIBS_net) $(LIBS_exec) $(LIBS_bundle) $(LIBS_dumpers) $(LIBS_base)
-LIBS_probe    := -larchive -lzstd -lunwind-x86_64 -lelf -lz -llzma -lcrypto
+LIBS_probe    := -larchive -lzstd -lunwind-x86_64 -lunwind -lelf -lz -llzma -lcrypto
 
 # The probe's own sources in collector/ (the rest of collector is podsnap's).
 PROBE_ONLY    := $(sort $(wildcard collector/probe_*.c))

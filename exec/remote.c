@@ -125,7 +125,7 @@ static int make_websocket(struct remote *r, const struct kube *k, const char *pa
 	    .headers = headers,
 	    .header_count = k->authorization ? 1 : 0,
 	};
-	const char *prefix;
+	const char *prefix = NULL;
 	char host[300];
 	int code = split_server(k->access.server, host, sizeof(host), &prefix, e);
 

@@ -81,7 +81,7 @@ static int parse_children(struct parse *p, struct yaml_node *parent, int depth, 
 static int parse_value(struct parse *p, const yaml_event_t *event, int depth,
 		       struct yaml_node **ret, struct err *e)
 {
-	struct yaml_node *node;
+	struct yaml_node *node = NULL;
 	int r;
 
 	if (event->type == YAML_ALIAS_EVENT)

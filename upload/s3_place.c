@@ -30,7 +30,8 @@ static int bad_endpoint(const char *text, struct err *e)
 	/* A user and password must not get into a message. */
 	err_set(e, ERR_USAGE, "the S3 endpoint is not a URL of a server: %s",
 		strchr(text, '@') ? "it holds a user name" : text);
-	return err_hint(e, "write it as https://HOST[:PORT] or http://HOST[:PORT]");
+	err_hint(e, "write it as https://HOST[:PORT] or http://HOST[:PORT]");
+	return -ERR_USAGE;
 }
 
 static int parse_endpoint(const char *text, struct endpoint *ret, struct err *e)
@@ -68,7 +69,8 @@ static int check_bucket(const char *bucket, const char *destination, struct err 
 
 	if (len >= 1 && len <= 255 && is_alnum(bucket[0]) && only(bucket, len, ".-_")) return 0;
 	err_set(e, ERR_USAGE, "%s: not a bucket's name: \"%s\"", destination, bucket);
-	return err_hint(e, "write the destination as s3://BUCKET/KEY or s3://BUCKET/PREFIX/");
+	err_hint(e, "write the destination as s3://BUCKET/KEY or s3://BUCKET/PREFIX/");
+	return -ERR_USAGE;
 }
 
 /* HTTP clients and proxies fold "." and ".." segments, and then the signature is wrong. */
@@ -102,7 +104,8 @@ static int check_key(const char *key, const char *destination, struct err *e)
 
 static int no_memory(const char *what, struct err *e)
 {
-	return err_set(e, ERR_NO_MEMORY, "%s: out of memory", what);
+	err_set(e, ERR_NO_MEMORY, "%s: out of memory", what);
+	return -ERR_NO_MEMORY;
 }
 
 /* Fills bucket, key and location. */
@@ -152,7 +155,7 @@ static bool is_dns_label(const char *bucket)
 static int build_urls(struct s3_place *p, bool path_style, struct err *e)
 {
 	_cleanup_buf_ struct buf path = BUF_INIT(8192);
-	struct endpoint at;
+	struct endpoint at = {0};
 	int r = parse_endpoint(p->endpoint, &at, e);
 
 	if (r == 0) r = buf_append(&path, at.prefix, at.prefix_len, e);
