@@ -51,7 +51,7 @@ struct blob *modules_file(struct modules *m, const struct module *module, struct
  */
 int modules_read(struct modules *m, uint64_t addr, void *data, size_t len, struct err *e);
 
-/* A finder over the root of a live process: /proc/PID/root + path.
+/* A finder over the root of a live process: /proc/PID/map_files, then /proc/PID/root + path.
  * ctx is a const struct process *. */
 int find_module_in_process(void *ctx, const struct module *module, struct blob **ret,
 			   struct err *e);

@@ -2,7 +2,6 @@
  * A small service that stands still: two workers took two locks in opposite order. Prints "ready"
  * when the deadlock stands. Usage: deadlock [POOL_THREADS]
  */
-#define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
