@@ -108,8 +108,7 @@ static void collect_pairs(const struct s3_client *c, const struct s3_call *call,
 }
 
 /* Lines of all pairs but Host, which the HTTP client writes, and the authorization. */
-static int write_lines(const struct s3_client *c, const struct s3_sign_input *in,
-		       struct signed_request *s, struct err *e)
+static int write_lines(const struct s3_sign_input *in, struct signed_request *s, struct err *e)
 {
 	int r = 0;
 	const char *line;
@@ -150,7 +149,7 @@ static int sign_request(const struct s3_client *c, const struct s3_call *call, c
 	};
 	r = buf_printf(&s->url, e, "%s%s%s%s", c->place.origin, c->place.path,
 		       s->query.len > 0 ? "?" : "", in.query);
-	return r == 0 ? write_lines(c, &in, s, e) : r;
+	return r == 0 ? write_lines(&in, s, e) : r;
 }
 
 /* One try. Signed anew each time: a signature holds for 15 minutes. */

@@ -268,26 +268,37 @@ static int place(struct s3_config *c, const struct sink_config *options, const s
 	return r;
 }
 
-int s3_config_load(const struct sink_config *options, struct s3_config *ret, struct err *e)
+/* Into *c, which the caller frees also on failure. */
+static int load(const struct sink_config *options, struct profile *p, struct s3_config *c,
+		struct err *e)
 {
 	const char *named = options->s3_profile ? options->s3_profile : env("AWS_PROFILE");
-	_cleanup_(profile_done) struct profile p = {.name = named ? named : "default"};
-	_cleanup_s3_config_ struct s3_config c = {0};
 	struct files files;
 	int r;
 
+	p->name = named ? named : "default";
 	config_path("AWS_CONFIG_FILE", "config", files.config, sizeof(files.config));
 	config_path("AWS_SHARED_CREDENTIALS_FILE", "credentials", files.credentials,
 		    sizeof(files.credentials));
-	r = read_profile(&p, &files, named != NULL, e);
+	r = read_profile(p, &files, named != NULL, e);
 	if (r < 0) return r;
 	if (!options->s3_profile && env("AWS_ACCESS_KEY_ID"))
-		r = env_credentials(&c, e);
+		r = env_credentials(c, e);
 	else
-		r = profile_credentials(&c, &p, &files, e);
-	if (r == 0) r = place(&c, options, &p, e);
-	if (r < 0) return r;
-	*ret = c;
-	c = (struct s3_config){0};
-	return 0;
+		r = profile_credentials(c, p, &files, e);
+	return r == 0 ? place(c, options, p, e) : r;
+}
+
+int s3_config_load(const struct sink_config *options, struct s3_config *ret, struct err *e)
+{
+	struct profile p = {0};
+	struct s3_config c = {0};
+	int r = load(options, &p, &c, e);
+
+	profile_done(&p);
+	if (r < 0)
+		s3_config_done(&c);
+	else
+		*ret = c;
+	return r;
 }

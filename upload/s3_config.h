@@ -29,6 +29,5 @@ struct s3_config {
 int s3_config_load(const struct sink_config *options, struct s3_config *ret, struct err *e);
 /* Wipes the secrets. Safe on a zeroed struct. */
 void s3_config_done(struct s3_config *c);
-#define _cleanup_s3_config_ _cleanup_(s3_config_done)
 
 #endif

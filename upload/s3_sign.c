@@ -5,6 +5,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { CANONICAL_MAX = 64 << 10, KEY_MAX = 512, DATE_LEN = 8 };
@@ -41,7 +42,7 @@ char *s3_amz_date(time_t time, char ret[AMZ_DATE_SIZE])
 	struct tm tm;
 
 	if (!gmtime_r(&time, &tm) || strftime(ret, AMZ_DATE_SIZE, "%Y%m%dT%H%M%SZ", &tm) == 0)
-		strcpy(ret, "19700101T000000Z");
+		memcpy(ret, "19700101T000000Z", AMZ_DATE_SIZE);
 	return ret;
 }
 
@@ -67,9 +68,8 @@ static int derive_key(const struct s3_sign_input *in, uint8_t ret[SHA256_BYTES],
 	if (secret_len + 5 > sizeof(first))
 		return err_set(e, ERR_LIMIT, "the secret key is longer than %d bytes", KEY_MAX - 5);
 	memcpy(date, in->amz_date, DATE_LEN);
-	memcpy(first, "AWS4", 4);
-	memcpy(first + 4, in->secret_key, secret_len);
-	r = hmac(first, 4 + secret_len, date, day, e);
+	snprintf(first, sizeof(first), "AWS4%s", in->secret_key);
+	r = hmac(first, strlen(first), date, day, e);
 	if (r == 0) r = hmac(day, sizeof(day), in->region, region, e);
 	if (r == 0) r = hmac(region, sizeof(region), in->service, service, e);
 	if (r == 0) r = hmac(service, sizeof(service), "aws4_request", ret, e);

@@ -42,6 +42,11 @@ void sink_abort(struct sink *s, bool keep_partial, char **ret_kept)
 		free(kept);
 }
 
+void sink_cancel(struct sink *s)
+{
+	if (s->ops->cancel) s->ops->cancel(s);
+}
+
 void sink_free(struct sink *s)
 {
 	if (s) s->ops->free(s);

@@ -38,8 +38,7 @@ struct sink_ops {
 	 * *ret_kept (heap string, else NULL). */
 	void (*abort)(struct sink *s, bool keep_partial, char **ret_kept);
 	void (*free)(struct sink *s); /* after commit or abort; else it aborts */
-	/* Makes a write or commit that runs in another thread fail soon with -ERR_CANCELLED; abort
-	 * still works afterwards. Safe from any thread. NULL: they never wait long. */
+	/* For sink_cancel, so only async-signal-safe calls. NULL: nothing here waits long. */
 	void (*cancel)(struct sink *s);
 };
 struct sink {
@@ -55,6 +54,9 @@ int sink_open(const char *destination, const struct sink_config *config, struct 
 int sink_write(struct sink *s, const void *data, size_t len, struct err *e);
 int sink_commit(struct sink *s, struct err *e);
 void sink_abort(struct sink *s, bool keep_partial, char **ret_kept);
+/* Makes what another thread does with the sink (a commit that waits for a store) fail soon with
+ * -ERR_CANCELLED; sink_abort works afterwards. Also safe in a signal handler. */
+void sink_cancel(struct sink *s);
 void sink_free(struct sink *s); /* NULL-safe */
 
 /* A sink in a thread of its own behind a queue of at most queue_bytes, so that a slow store never

@@ -123,7 +123,7 @@ static int create_temp(struct file_sink *f, struct err *e)
 		f->fd = openat(f->dir_fd, name,
 			       O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (f->fd >= 0) {
-			strcpy(f->temp, name);
+			memcpy(f->temp, name, sizeof(name));
 			return 0;
 		}
 		if (errno != EEXIST) break;
@@ -218,13 +218,14 @@ static char *keep_partial_file(struct file_sink *f)
 {
 	const int max = NAME_MAX - 16;
 
-	for (unsigned short i = 0; i < PARTIAL_TRIES; i++) {
+	for (unsigned int i = 0; i < PARTIAL_TRIES; i++) {
 		char name[NAME_MAX + 1], *path = NULL;
 
 		if (i == 0)
 			snprintf(name, sizeof(name), "%.*s.partial", max, f->name);
 		else
-			snprintf(name, sizeof(name), "%.*s.partial.%hu", max, f->name, i);
+			snprintf(name, sizeof(name), "%.*s.partial.%u", max, f->name,
+				 i % PARTIAL_TRIES);
 		if (rename_new(f->dir_fd, f->temp, name) == 0) {
 			size_t dir_len = strlen(f->sink.location) - strlen(f->name);
 

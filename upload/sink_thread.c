@@ -159,7 +159,7 @@ static void finish(struct thread_sink *t, enum thread_goal goal)
 	t->goal = goal;
 	pthread_cond_broadcast(&t->changed);
 	pthread_mutex_unlock(&t->lock);
-	if (goal == GOAL_ABORT && t->inner->ops->cancel) t->inner->ops->cancel(t->inner);
+	if (goal == GOAL_ABORT) sink_cancel(t->inner);
 	pthread_join(t->thread, NULL);
 	t->joined = true;
 }
@@ -182,9 +182,7 @@ static void thread_abort(struct sink *s, bool keep_partial, char **ret_kept)
 
 static void thread_cancel(struct sink *s)
 {
-	struct thread_sink *t = (struct thread_sink *)s;
-
-	if (t->inner->ops->cancel) t->inner->ops->cancel(t->inner);
+	sink_cancel(((struct thread_sink *)s)->inner);
 }
 
 static void thread_free(struct sink *s)

@@ -12,7 +12,7 @@ def bucket(minio):
 
 @pytest.fixture
 def target(targets):
-    return targets.start("spin")
+    return targets.start("deadlock")
 
 
 def test_captured_bundle_verifies(podsnap, minio, bucket, target, tmp_path):

@@ -5,6 +5,7 @@ import collections
 import hashlib
 import os
 import secrets
+import signal
 import subprocess
 
 import pytest
@@ -266,6 +267,22 @@ def test_lasting_faults_leave_nothing(put, minio, bucket, rng, at, answer, size)
                    AWS_ENDPOINT_URL=proxy.endpoint)
         assert proxy.count(at) == 3
     failed(done, "server")
+    assert minio.keys(bucket) == []
+    assert minio.uploads(bucket) == []
+
+
+@pytest.mark.parametrize("flags", [(), ("-t",)], ids=["plain", "thread"])
+def test_cancelled_while_it_waits_to_try_again(start, minio, bucket, rng, flags):
+    with FaultyProxy(minio.port, [Fault(is_complete, 1000, SLOW_DOWN)]) as proxy:
+        process = start("-r", "1000", *flags, f"s3://{bucket}/k", AWS_ENDPOINT_URL=proxy.endpoint)
+        await_open(process)
+        process.stdin.write(rng.randbytes(PART + 1))
+        process.stdin.close()
+        process.stdin = None
+        wait_until(lambda: proxy.count(is_complete) >= 2, "a second try")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    failed(Done(process.returncode, "", err.decode()), "cancelled")
     assert minio.keys(bucket) == []
     assert minio.uploads(bucket) == []
 

@@ -42,10 +42,10 @@ static inline int temp_dir_count(const char *path)
 	struct dirent *entry;
 	int count = 0;
 
-	assert_non_null(dir);
-	while ((entry = readdir(dir)))
+	if (!dir) fail_msg("%s cannot be listed", path);
+	while (dir && (entry = readdir(dir)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) count++;
-	closedir(dir);
+	if (dir) closedir(dir);
 	return count;
 }
 

@@ -126,11 +126,13 @@ static void missing_credentials_say_where_they_were_sought(void **state)
 {
 	const struct sink_config named = {.s3_profile = "nope"};
 	struct s3_config c = {0};
+	char path[PATH_MAX];
 	struct err e = {0};
 
 	assert_int_equal(s3_config_load(&no_options, &c, &e), -ERR_AUTH);
 	assert_contains(e.text, "AWS_ACCESS_KEY_ID");
-	assert_contains(e.text, getenv("AWS_SHARED_CREDENTIALS_FILE"));
+	snprintf(path, sizeof(path), "%s/credentials", (char *)*state);
+	assert_contains(e.text, path);
 	assert_contains(e.hint, "aws configure");
 	assert_int_equal(s3_config_load(&named, &c, &e), -ERR_NOT_FOUND);
 	assert_contains(e.text, "nope");
