@@ -35,7 +35,7 @@ static void config_done(struct config *c)
 {
 	for (size_t i = 0; i < c->count; i++) {
 		free(c->files[i].path);
-		yaml_free(c->files[i].root);
+		yaml_node_free(c->files[i].root);
 	}
 }
 

@@ -15,12 +15,12 @@ static int malformed(struct parse *p, size_t line, const char *what, struct err 
 	return err_set(e, ERR_CORRUPT, "%s:%zu: %s", p->name, line + 1, what);
 }
 
-void yaml_free(struct yaml_node *node)
+void yaml_node_free(struct yaml_node *node)
 {
 	while (node) {
 		struct yaml_node *next = node->next;
 
-		yaml_free(node->child); /* as deep as YAML_DEPTH_MAX */
+		yaml_node_free(node->child); /* as deep as YAML_DEPTH_MAX */
 		if (node->text) OPENSSL_cleanse(node->text, strlen(node->text));
 		free(node->text);
 		free(node->key);
@@ -93,7 +93,7 @@ static int parse_value(struct parse *p, const yaml_event_t *event, int depth,
 	if (r < 0) return r;
 	if (node->kind != YAML_SCALAR) r = parse_children(p, node, depth, e);
 	if (r < 0)
-		yaml_free(node);
+		yaml_node_free(node);
 	else
 		*ret = node;
 	return r;

@@ -24,10 +24,10 @@ struct yaml_node {
  * are "NAME:LINE: ..." and hold no text of the file. -ERR_CORRUPT, -ERR_LIMIT, -ERR_NO_MEMORY. */
 int yaml_parse(const void *text, size_t len, const char *name, struct yaml_node **ret,
 	       struct err *e);
-void yaml_free(struct yaml_node *node); /* NULL-safe */
+void yaml_node_free(struct yaml_node *node); /* NULL-safe */
 static inline void yaml_free_ptr(struct yaml_node **node)
 {
-	yaml_free(*node);
+	yaml_node_free(*node);
 }
 #define _cleanup_yaml_ _cleanup_(yaml_free_ptr)
 
