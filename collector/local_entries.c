@@ -41,6 +41,19 @@ static int add_proc_file(struct packer *packer, const struct process *process, c
 	return packer_add(packer, path, text.data ? text.data : "", text.len, e);
 }
 
+static int add_fds(struct packer *packer, const struct process *process, const char *dir,
+		   struct err *e)
+{
+	_cleanup_buf_ struct buf json = BUF_INIT(TEXT_MAX);
+	struct err why = {0};
+	char path[BUNDLE_NAME_MAX];
+	snprintf(path, sizeof path, "%s/fds.json", dir);
+	if (process_fds_json(process, &json, &why)) {
+		return packer_absent(packer, path, ENTRY_SKIPPED, why.text, e);
+	}
+	return packer_add(packer, path, json.data, json.len, e);
+}
+
 int add_process_entries(struct packer *packer, const struct process *process, const char *dir,
 			bool show_secrets, struct err *e)
 {
@@ -50,6 +63,7 @@ int add_process_entries(struct packer *packer, const struct process *process, co
 	if (r) return r;
 	snprintf(path, sizeof path, "%s/process.json", dir);
 	r = packer_add(packer, path, json.data, json.len, e);
+	if (!r) r = add_fds(packer, process, dir, e);
 	for (size_t i = 0; !r && i < proc_file_count; i++) {
 		r = add_proc_file(packer, process, dir, &proc_files[i], e);
 	}

@@ -17,6 +17,8 @@
  * - Where the client or the container runtime dies, stdin may never end, and no signal comes: the
  *   watchdog ends a push that got no byte for 15 to 30 s. It must not hold stdout, or the exec
  * would not end before it does.
+ * - Whoever kills a process here waits for it: an orphan would become a zombie of the container's
+ *   process 1, which is the target and need not reap what it did not start.
  * - `take` runs in the background, so that the shell can act on signals; a background process has
  *   /dev/null as its stdin, hence descriptor 3.
  * - The probe is not exec'ed: after it, however it ends, the shell removes the file.
@@ -28,7 +30,7 @@ static const char script[] =
     "die() { say \"error $*\"; exit 125; }\n"
     "clean() {\n"
     " [ -z \"$h\" ] || kill \"$h\"\n"
-    " [ -z \"$w\" ] || kill \"$w\"\n"
+    " [ -z \"$w\" ] || { kill \"$w\"; wait \"$w\"; }\n"
     " [ -z \"$f\" ] || rm -f \"$f\"\n"
     "}\n"
     "trap 'clean 2>/dev/null' EXIT\n"
@@ -62,7 +64,7 @@ static const char script[] =
     "(\n"
     " trap - EXIT HUP INT\n"
     " b=$! p=''\n"
-    " trap '[ \"$!\" = \"$b\" ] || kill $!; exit 0' TERM\n"
+    " trap '[ \"$!\" = \"$b\" ] || { kill $!; wait $!; }; exit 0' TERM\n"
     " while sleep 15 & wait $!; do\n"
     "  q=$(wc -c <\"$f\")\n"
     "  [ \"$q\" != \"$p\" ] || kill $$\n"
@@ -73,6 +75,7 @@ static const char script[] =
     "wait $h\n"
     "h=''\n"
     "kill $w 2>/dev/null\n"
+    "wait $w\n"
     "w=''\n"
     "exec 3<&-\n"
     "if s=$(wc -c <\"$f\" 2>/dev/null) && [ \"$s\" -ne \"$n\" ]; then\n"

@@ -56,16 +56,16 @@ static uint64_t wire_clock(const struct session *s, uint64_t now)
 /* Lets the probe clean up, and remembers why. */
 static void stop(struct session *s, const struct err *why)
 {
+	bool sent;
+
 	if (s->phase == PHASE_STOP) return;
 	s->failure = *why;
 	if (s->failure.code == 0) err_set(&s->failure, ERR_INTERNAL, "a session without a reason");
-	/* Only a probe that runs reads CANCEL; before that, the end of stdin does the same. */
-	s->cancel_pending = s->phase == PHASE_RUN || s->phase == PHASE_HELLO;
-	s->deadline = now_ns() + (s->cancel_pending ? STOP_NS : 0);
-	if (s->phase == PHASE_RUN) {
-		wire_send(s->wire, WIRE_CANCEL, NULL, 0, NULL);
-		s->cancel_pending = false;
-	}
+	/* Only a probe that runs reads CANCEL, and only over a wire that is whole; else the end of
+	 * its stdin does the same. */
+	s->cancel_pending = s->phase == PHASE_HELLO && s->failure.code == ERR_CANCELLED;
+	sent = s->phase == PHASE_RUN && wire_send(s->wire, WIRE_CANCEL, NULL, 0, NULL) == 0;
+	s->deadline = now_ns() + (s->cancel_pending || sent ? STOP_NS : 0);
 	s->phase = PHASE_STOP;
 }
 
@@ -478,11 +478,11 @@ static void wait_for_events(struct session *s, bool more)
 static int step(struct session *s, struct err *e)
 {
 	bool more = false;
-	int r = 0;
+	int r;
 
 	check_cancel(s);
-	if (s->phase == PHASE_PUSH) r = push_more(s, e);
-	if (r == 0) r = receive(s, &more, e);
+	r = receive(s, &more, e);
+	if (r == 0 && s->phase == PHASE_PUSH) r = push_more(s, e);
 	if (r == 0) r = acknowledge(s, !more, e);
 	if (r == 0) r = tick(s, e);
 	if (r == 0) r = send_wire(s, e);
