@@ -5,7 +5,11 @@
 
 #include <string.h>
 
-enum { INTERNED_MAX = 1 << 17, VDSO_MAX = 1 << 20 };
+enum {
+	INTERNED_MAX = 1 << 17,
+	VDSO_MAX = 1 << 20,
+	REPORT_FRAMES_MAX = 4 << 20, /* of all threads */
+};
 
 struct collector {
 	struct modules *modules;
@@ -14,6 +18,7 @@ struct collector {
 	bool *tried;
 	struct stacks *stacks;
 	struct unwind_frame *frames;
+	size_t frames_left; /* of the whole report */
 };
 
 static struct blob *vdso_image(struct modules *modules, const struct module *module)
@@ -82,7 +87,17 @@ static int collect_thread(struct collector *c, const struct snapshot_thread *thr
 			  struct stack *ret, struct err *e)
 {
 	ret->thread = thread;
-	size_t n = unwind_thread(c->unwinder, thread, c->frames, STACK_FRAMES_MAX, &ret->end);
+	const char *end;
+	size_t n;
+
+	if (c->frames_left == 0) {
+		ret->end = "the report has too many frames already";
+		return 0;
+	}
+	n = unwind_thread(c->unwinder, thread, c->frames, MIN(c->frames_left, STACK_FRAMES_MAX),
+			  &end);
+	c->frames_left -= n;
+	if (end) ret->end = intern(c->stacks, end);
 	ret->frames = calloc(n + 1, sizeof *ret->frames);
 	if (!ret->frames) return err_set(e, ERR_NO_MEMORY, "no memory for stacks");
 	ret->frame_count = n;
@@ -119,7 +134,9 @@ static int collect_all(struct collector *c, struct err *e)
 
 int stacks_collect(struct modules *modules, struct stacks **ret, struct err *e)
 {
-	struct collector c = {.modules = modules, .stacks = calloc(1, sizeof *c.stacks)};
+	struct collector c = {.modules = modules,
+			      .stacks = calloc(1, sizeof *c.stacks),
+			      .frames_left = REPORT_FRAMES_MAX};
 	if (!c.stacks) return err_set(e, ERR_NO_MEMORY, "no memory for stacks");
 	c.stacks->snapshot = modules_snapshot(modules);
 	int r = collect_all(&c, e);

@@ -1,4 +1,7 @@
-/* Unwinding by libunwind, through accessors on a snapshot: no ptrace, no process needed. */
+/*
+ * Unwinding by libunwind, through accessors on a snapshot: no ptrace, no process needed. Code
+ * without unwind tables is passed by frame pointers, and said to be.
+ */
 #ifndef DUMPERS_STACK_UNWIND_H
 #define DUMPERS_STACK_UNWIND_H
 
@@ -6,18 +9,18 @@
 
 struct unwind_frame {
 	uint64_t pc, sp;
-	bool signal_frame; /* what it called into was a signal handler: pc is exact, not a return
-			      address */
-	bool guessed;      /* reached without an unwind table */
+	bool signal_frame; /* a signal trampoline: the caller's pc is exact, no return address */
+	bool guessed;      /* found by frame pointer, not by unwind tables */
 };
 
 struct unwinder;
-/* -ERR_UNSUPPORTED for a CPU other than ours. */
+/* The modules are borrowed. -ERR_UNSUPPORTED for a CPU other than ours and for 32-bit programs. */
 int unwinder_new(struct modules *modules, struct unwinder **ret, struct err *e);
 void unwinder_free(struct unwinder *u); /* NULL-safe */
 /*
- * Fills frames, innermost first, at most max. *ret_end: why it ends before the outermost frame, a
- * static string, NULL if it is whole. A thread without registers gives its pc alone.
+ * Fills frames, innermost first, at most max > 0, and returns how many. *ret_end: why it ends
+ * before the outermost frame, valid until the next call; NULL if it is whole. A thread without
+ * registers gives its pc alone.
  */
 size_t unwind_thread(struct unwinder *u, const struct snapshot_thread *thread,
 		     struct unwind_frame *frames, size_t max, const char **ret_end);

@@ -1,208 +1,128 @@
 #include "dumpers/stack/unwind_table.h"
 
-#include "dumpers/proc/elf_id.h"
+#include "dumpers/stack/addr_map.h"
+#include "dumpers/stack/eh_frame.h"
+#include "dumpers/stack/modules_internal.h"
 
 #include <string.h>
 
-/* DWARF pointer encodings (LSB core, "DWARF Extensions"). */
-enum {
-	ENC_UDATA4 = 0x03,
-	ENC_SDATA4 = 0x0b,
-	ENC_PCREL_SDATA4 = 0x1b,
-	ENC_DATAREL_SDATA4 = 0x3b,
-};
-enum { EH_FRAME_MAX = 64 << 20, ENTRIES_MAX = 4 << 20, ELF_PHDRS_MAX = 128 };
+/* Answers kept in lookups: an index of rules, or this. */
+#define NO_RULE UINT32_MAX
 
-static bool read_phdr(struct modules *modules, const struct module *module, size_t index,
-		      Elf64_Phdr *ret)
-{
-	Elf64_Ehdr eh;
-	uint64_t at;
-	if (modules_read(modules, module->start, &eh, sizeof eh, NULL)) return false;
-	if (index >= eh.e_phnum || index >= ELF_PHDRS_MAX) return false;
-	if (add_overflows(module->start, eh.e_phoff, &at)) return false;
-	return !add_overflows(at, index * sizeof *ret, &at) &&
-	       !modules_read(modules, at, ret, sizeof *ret, NULL);
-}
-
-static bool load_header(struct modules *modules, const struct module *module,
-			struct unwind_table *ret)
-{
-	Elf64_Phdr ph;
-	for (size_t i = 0; read_phdr(modules, module, i, &ph); i++) {
-		uint8_t hdr[12];
-		uint32_t count;
-		if (ph.p_type != PT_GNU_EH_FRAME) continue;
-		uint64_t base = module->bias + ph.p_vaddr;
-		if (modules_read(modules, base, hdr, sizeof hdr, NULL)) return false;
-		/* Linkers write this one form; another is as good as none. */
-		if (hdr[0] != 1 || hdr[1] != ENC_PCREL_SDATA4 || hdr[2] != ENC_UDATA4 ||
-		    hdr[3] != ENC_DATAREL_SDATA4) {
-			return false;
-		}
-		memcpy(&count, hdr + 8, sizeof count);
-		if (count > ENTRIES_MAX) return false;
-		*ret = (struct unwind_table){
-		    .found = true, .base = base, .table = base + sizeof hdr, .count = count};
-		return true;
-	}
-	return false;
-}
-
-/* A reader of .eh_frame bytes that never leaves them. */
-struct cursor {
-	const uint8_t *at, *end;
-	bool bad;
+struct unwind_tables {
+	struct target_memory *memory;
+	struct cfi_reader reader;
+	struct eh_frame_index *indexes; /* by module, made when first asked */
+	size_t module_count;
+	struct unwind_rule *rules; /* owned; rule_count of them */
+	size_t rule_count, rule_cap;
+	struct addr_map lookups; /* code address to rule */
+	struct addr_map fdes;    /* FDE address to rule */
+	struct buf bytes;
 };
 
-static uint8_t take_byte(struct cursor *c)
+int unwind_tables_new(struct target_memory *memory, struct unwind_tables **ret, struct err *e)
 {
-	if (c->at >= c->end) {
-		c->bad = true;
-		return 0;
-	}
-	return *c->at++;
-}
+	struct unwind_tables *t = calloc(1, sizeof(*t));
 
-static void skip_leb(struct cursor *c)
-{
-	while (take_byte(c) & 0x80) {
+	if (!t) return err_set(e, ERR_NO_MEMORY, "unwind tables");
+	t->module_count = modules_count(target_memory_modules(memory));
+	t->indexes = calloc(t->module_count + 1, sizeof(*t->indexes));
+	t->memory = memory;
+	t->lookups = ADDR_MAP_INIT(UNWIND_LOOKUPS_MAX);
+	t->fdes = ADDR_MAP_INIT(UNWIND_LOOKUPS_MAX);
+	t->bytes = BUF_INIT(UNWIND_WRITTEN_MAX);
+	cfi_reader_init(&t->reader, memory);
+	if (!t->indexes) {
+		unwind_tables_free(t);
+		return err_set(e, ERR_NO_MEMORY, "unwind tables");
 	}
-}
-
-static int32_t take_i32(struct cursor *c)
-{
-	int32_t v = 0;
-	if (c->end - c->at < 4) {
-		c->bad = true;
-		return 0;
-	}
-	memcpy(&v, c->at, sizeof v);
-	c->at += sizeof v;
-	return v;
-}
-
-/* The pointer encoding of a CIE's FDEs: 'R' of its augmentation. */
-static uint8_t fde_encoding(const uint8_t *cie, const uint8_t *end)
-{
-	struct cursor c = {.at = cie + 8, .end = end}; /* length and id are known */
-	char aug[8] = {0};
-	size_t n = 0;
-	(void)take_byte(&c); /* version */
-	for (uint8_t b; (b = take_byte(&c)) != 0;) {
-		if (n < sizeof aug - 1) aug[n++] = (char)b;
-	}
-	skip_leb(&c);        /* code alignment */
-	skip_leb(&c);        /* data alignment */
-	(void)take_byte(&c); /* return address register, version 1 */
-	if (aug[0] != 'z') return 0;
-	skip_leb(&c);
-	for (size_t i = 1; i < n && !c.bad; i++) {
-		if (aug[i] == 'R') return take_byte(&c);
-		if (aug[i] == 'L') (void)take_byte(&c);
-		if (aug[i] == 'P') {
-			uint8_t enc = take_byte(&c);
-			c.at += (enc & 0x0f) == ENC_UDATA4 || (enc & 0x0f) == ENC_SDATA4 ? 4 : 8;
-			if (c.at > c.end) return 0;
-		}
-	}
+	*ret = t;
 	return 0;
 }
 
-static int compare_entries(const void *a, const void *b)
+void unwind_tables_free(struct unwind_tables *t)
 {
-	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-	return x < y ? -1 : x > y;
+	if (!t) return;
+	if (t->indexes)
+		for (size_t i = 0; i < t->module_count; i++)
+			eh_frame_index_done(&t->indexes[i]);
+	free(t->indexes);
+	free(t->rules);
+	addr_map_done(&t->lookups);
+	addr_map_done(&t->fdes);
+	cfi_reader_done(&t->reader);
+	buf_done(&t->bytes);
+	free(t);
 }
 
-/* One pair for each FDE with the encoding that linkers use; relative to the section's start. */
-static size_t list_fdes(const uint8_t *data, size_t len, int32_t *pairs, size_t max)
+const struct buf *unwind_tables_bytes(const struct unwind_tables *t)
 {
-	size_t count = 0;
-	for (size_t at = 0; at + 8 <= len;) {
-		uint32_t size, id;
-		memcpy(&size, data + at, sizeof size);
-		if (size == 0) {
-			at += 4; /* crt files end theirs with a zero in the middle of a static
-				    program */
-			continue;
-		}
-		if (size == UINT32_MAX || size > len - at - 4) break;
-		memcpy(&id, data + at + 4, sizeof id);
-		if (id && id <= at + 4 && count < max) {
-			const uint8_t *cie = data + at + 4 - id;
-			struct cursor c = {.at = data + at + 8, .end = data + at + 4 + size};
-			bool known = len - (size_t)(cie - data) > 16 &&
-				     fde_encoding(cie, data + len) == ENC_PCREL_SDATA4;
-			int32_t start = take_i32(&c);
-			if (known && !c.bad && start) {
-				pairs[2 * count] = start + (int32_t)(at + 8);
-				pairs[2 * count + 1] = (int32_t)at;
-				count++;
-			}
-		}
-		at += 4 + (size_t)size;
+	return &t->bytes;
+}
+
+static uint32_t add_rule(struct unwind_tables *t, const struct cfi_fde *fde)
+{
+	size_t offset;
+
+	if (t->rule_count == t->rule_cap) {
+		size_t cap = t->rule_cap ? t->rule_cap * 2 : 256;
+		struct unwind_rule *rules = realloc(t->rules, cap * sizeof(*rules));
+
+		if (!rules) return NO_RULE;
+		t->rules = rules;
+		t->rule_cap = cap;
 	}
-	return count;
-}
-
-static bool section_address(struct modules *modules, const struct module *module, uint64_t offset,
-			    uint64_t *ret)
-{
-	Elf64_Phdr ph;
-	for (size_t i = 0; read_phdr(modules, module, i, &ph); i++) {
-		if (ph.p_type == PT_LOAD && offset >= ph.p_offset &&
-		    offset - ph.p_offset < ph.p_filesz) {
-			*ret = module->bias + ph.p_vaddr + (offset - ph.p_offset);
-			return true;
-		}
-	}
-	return false;
-}
-
-static void make(struct modules *modules, const struct module *module, struct unwind_table *ret)
-{
-	struct blob *file = modules_file(modules, module, NULL);
-	uint64_t offset, size, address;
-	if (!file || elf_find_section(elf_read_blob, file, ".eh_frame", &offset, &size, NULL))
-		return;
-	if (size < 16 || size > EH_FRAME_MAX) return;
-	if (!section_address(modules, module, offset, &address)) return;
-	_cleanup_free_ uint8_t *data = malloc(size);
-	size_t max = size / 16 + 1;
-	_cleanup_free_ int32_t *pairs = calloc(max, 2 * sizeof *pairs);
-	if (!data || !pairs || blob_read_at(file, offset, data, size, NULL)) return;
-	size_t count = list_fdes(data, size, pairs, max);
-	qsort(pairs, count, 2 * sizeof *pairs, compare_entries);
-	*ret = (struct unwind_table){
-	    .found = count > 0,
-	    .base = address,
-	    .table = UNWIND_MADE_BASE + module->index * UNWIND_MADE_STRIDE,
-	    .count = count,
-	    .made = STEAL_PTR(pairs),
+	if (cfi_write(fde, &t->bytes, &offset, NULL) < 0) return NO_RULE;
+	t->rules[t->rule_count] = (struct unwind_rule){
+	    .start = fde->start,
+	    .end = fde->end,
+	    .signal_frame = fde->signal_frame,
+	    .offset = (uint32_t)offset,
 	};
+	return (uint32_t)t->rule_count++;
 }
 
-void unwind_table_load(struct modules *modules, const struct module *module,
-		       struct unwind_table *ret)
+/* The rule of the FDE at an address, made when first asked. */
+static uint32_t rule_of_fde(struct unwind_tables *t, uint64_t fde_addr)
 {
-	*ret = (struct unwind_table){0};
-	if (!load_header(modules, module, ret)) make(modules, module, ret);
+	uint32_t rule = NO_RULE;
+	struct cfi_entry entry;
+	struct cfi_fde fde;
+
+	if (addr_map_get(&t->fdes, fde_addr, &rule)) return rule;
+	if (cfi_read(&t->reader, fde_addr, &entry, &fde) == 0 && !entry.is_end && !entry.is_cie &&
+	    cfi_check(&fde))
+		rule = add_rule(t, &fde);
+	addr_map_put(&t->fdes, fde_addr, rule);
+	return rule;
 }
 
-void unwind_table_done(struct unwind_table *t)
+static uint32_t look_up(struct unwind_tables *t, uint64_t pc)
 {
-	free(t->made);
-	*t = (struct unwind_table){0};
+	struct modules *modules = target_memory_modules(t->memory);
+	const struct module *module = modules_find(modules, pc);
+	struct eh_frame_index *index;
+	uint64_t fde_addr;
+	uint32_t rule;
+
+	if (!module) return NO_RULE;
+	index = &t->indexes[module->index];
+	if (!index->ready) eh_frame_index_make(index, modules, module, t->memory, &t->reader);
+	if (!eh_frame_index_find(index, t->memory, pc, &fde_addr)) return NO_RULE;
+	rule = rule_of_fde(t, fde_addr);
+	if (rule == NO_RULE || pc < t->rules[rule].start || pc >= t->rules[rule].end)
+		return NO_RULE;
+	return rule;
 }
 
-int unwind_table_read(const struct unwind_table *t, uint64_t addr, void *data, size_t len)
+const struct unwind_rule *unwind_tables_find(struct unwind_tables *t, uint64_t pc)
 {
-	uint64_t size = t->count * 2 * sizeof *t->made;
-	if (!t->made || addr < t->table || addr - t->table > size ||
-	    size - (addr - t->table) < len) {
-		return -ERR_NOT_FOUND;
+	uint32_t rule;
+
+	if (!addr_map_get(&t->lookups, pc, &rule)) {
+		rule = look_up(t, pc);
+		addr_map_put(&t->lookups, pc, rule);
 	}
-	memcpy(data, (const uint8_t *)t->made + (addr - t->table), len);
-	return 0;
+	return rule == NO_RULE ? NULL : &t->rules[rule];
 }
