@@ -126,6 +126,15 @@ endef
 $(foreach m,$(MODULES),$(eval $(call unit_rules,$(m))))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/test/%,$(sort $(foreach m,$(MODULES),$(wildcard tests/unit/$(m)/test_*.c))))
 
+# Programs beside the tests of tests/unit/MODULE (sanitized) and tests/component (as shipped) that
+# pytest drives.
+HELPERS := $(filter-out $(UNIT_TESTS),$(patsubst %.c,$(BUILD)/test/%, \
+               $(foreach m,$(MODULES),$(wildcard tests/unit/$(m)/*.c)))) \
+           $(patsubst %.c,$(BUILD)/app/%,$(wildcard tests/component/*.c))
+$(BUILD)/app/tests/component/%: $(BUILD)/app/tests/component/%.o $(call archives,$(MODULES),app)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_app) -o $@ $^ $(LIBS_app)
+
 # --- fuzz targets: tests/fuzz/fuzz_*.c, replayed over their corpus, or run by clang's fuzzer ------
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_SECONDS ?= 30
@@ -155,7 +164,7 @@ $(eval $(call target_rule,,))
 .PHONY: unit-tests targets test-programs test test-unit test-component test-cluster test-store
 unit-tests: $(UNIT_TESTS) $(REPLAYS)
 targets: $(TARGETS)
-test-programs: all targets unit-tests
+test-programs: all targets unit-tests $(HELPERS)
 
 ## make test            every suite; installs what it needs first (NO_INSTALL=1: does not)
 test: test-deps
@@ -169,7 +178,7 @@ test-unit:
 ## make test-cluster    podsnap on pods of a real Kubernetes
 ## make test-store      podsnap and a real object store
 test-component test-cluster test-store: test-%: test-deps
-	+@$(submake) all targets
+	+@$(submake) all targets $(HELPERS)
 	@scripts/run-suites $(BUILD) $*
 
 .PHONY: fuzz soak bench
@@ -179,7 +188,7 @@ fuzz:
 	@scripts/run-fuzzers $(BUILD) $(FUZZ_SECONDS) $(FUZZERS)
 ## make bench           ratios against other tools, measured in the same run
 bench: test-deps
-	+@$(submake) all targets
+	+@$(submake) all targets $(HELPERS)
 	@PODSNAP_BUILD=$(abspath $(BUILD)) tests/bench/run
 
 # --- checks of the sources -------------------------------------------------------------------------
