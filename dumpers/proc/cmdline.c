@@ -107,6 +107,14 @@ static size_t cap_strings(const char *text, size_t len, bool *ret_cut)
 	return (size_t)(s.at - text);
 }
 
+/* The length without NULs at the end but one. */
+static size_t drop_padding(const char *text, size_t len)
+{
+	while (len > 0 && text[len - 1] == '\0' && (len == 1 || text[len - 2] == '\0'))
+		len--;
+	return len;
+}
+
 int cmdline_split(const char *text, size_t len, bool redact, struct string_list *ret, struct err *e)
 {
 	_cleanup_buf_ struct buf copy = BUF_INIT(2 * (size_t)CMDLINE_TEXT_MAX);
@@ -114,7 +122,7 @@ int cmdline_split(const char *text, size_t len, bool redact, struct string_list 
 	int r;
 
 	if (!text) text = "";
-	len = cap_strings(text, len, &list.cut);
+	len = cap_strings(text, drop_padding(text, len), &list.cut);
 	r = redact ? redact_args(text, len, &copy, e) : buf_append(&copy, text, len, e);
 	if (r < 0) return r;
 	r = list_of(&copy, &list, e);
@@ -173,9 +181,8 @@ static bool needs_quotes(const char *arg)
 	return !*arg || strpbrk(arg, " \t\n\"'\\$`*?;&|<>()#~");
 }
 
-static int join_arg(const char *arg, struct buf *ret, struct err *e)
+static int join_arg(const char *arg, bool quote, struct buf *ret, struct err *e)
 {
-	bool quote = needs_quotes(arg);
 	int r = quote ? buf_append(ret, "'", 1, e) : 0;
 
 	for (; r == 0 && *arg; arg++) {
@@ -183,7 +190,7 @@ static int join_arg(const char *arg, struct buf *ret, struct err *e)
 
 		if (c < 0x20 || c == 0x7f)
 			r = buf_append(ret, "?", 1, e);
-		else if (c == '\'')
+		else if (c == '\'' && quote)
 			r = buf_puts(ret, "'\\''", e);
 		else
 			r = buf_append(ret, arg, 1, e);
@@ -210,8 +217,9 @@ int cmdline_join(const struct string_list *argv, size_t max_bytes, struct buf *r
 
 	for (size_t i = 0; i < argv->count; i++) {
 		int r = i > 0 ? buf_append(ret, " ", 1, e) : 0;
+		bool quote = argv->count > 1 && needs_quotes(argv->v[i]);
 
-		if (r == 0) r = join_arg(argv->v[i], ret, e);
+		if (r == 0) r = join_arg(argv->v[i], quote, ret, e);
 		if (r < 0) return r;
 		if (max_bytes > 0 && ret->len - start > max_bytes) break;
 	}

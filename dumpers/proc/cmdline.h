@@ -19,7 +19,9 @@ struct string_list {
 void string_list_done(struct string_list *list);
 #define _cleanup_string_list_ _cleanup_(string_list_done)
 
-/* Splits at NULs; the last may lack one. With redact the values that look like secrets are masked:
+/* Splits at NULs; the last may lack one. Empty strings at the end are dropped: a process that wrote
+ * a title over its arguments (setproctitle) leaves NULs behind it. With redact the values that look
+ * like secrets are masked:
  * "--password=x", "-Dtoken=x", "--token" "x", URLs with user:password@. */
 int cmdline_split(const char *text, size_t len, bool redact, struct string_list *ret,
 		  struct err *e);
@@ -27,8 +29,9 @@ int cmdline_split(const char *text, size_t len, bool redact, struct string_list 
  */
 int environ_split(const char *text, size_t len, bool show_secrets, struct string_list *ret,
 		  struct err *e);
-/* One line for people: blanks between, arguments with blanks or quotes in '...', control bytes as
- * '?'. At most max_bytes (0: no limit); what is longer ends in "...". */
+/* One line for people: blanks between, arguments with blanks or quotes in '...' (not a lone one,
+ * which is a title), control bytes as '?'. At most max_bytes (0: no limit); what is longer ends in
+ * "...". */
 int cmdline_join(const struct string_list *argv, size_t max_bytes, struct buf *ret, struct err *e);
 
 /* A kernel thread and a zombie have none: count 0. */

@@ -65,11 +65,13 @@ const char *facts_find_map(const struct runtime_facts *f, const char *prefix)
 	return NULL;
 }
 
-const char *facts_program(const struct runtime_facts *f)
+const char *facts_program(struct runtime_facts *f)
 {
 	if (f->exe[0]) return path_basename(f->exe);
-	if (f->argv.count > 0 && f->argv.v[0][0]) return path_basename(f->argv.v[0]);
-	return f->comm;
+	if (f->argv.count == 0 || !f->argv.v[0][0]) return f->comm;
+	snprintf(f->argv0, sizeof(f->argv0), "%.*s", (int)MIN(strcspn(f->argv.v[0], " "), 255u),
+		 f->argv.v[0]);
+	return path_basename(f->argv0);
 }
 
 struct blob *facts_exe_file(struct runtime_facts *f)

@@ -15,6 +15,7 @@ struct runtime_facts {
 	char exe[FACTS_PATH_MAX]; /* "" not readable; without " (deleted)" */
 	struct string_list argv;  /* may be empty */
 	char comm[64];
+	char argv0[256];       /* for facts_program */
 	struct blob *exe_file; /* NULL: not opened, or not to be had; ask facts_exe_file */
 	bool exe_tried;
 };
@@ -27,8 +28,9 @@ void facts_done(struct runtime_facts *f);
 const char *path_basename(const char *path);
 /* The path of the first mapped file whose last component begins with prefix, or NULL. */
 const char *facts_find_map(const struct runtime_facts *f, const char *prefix);
-/* The program's own name: of exe, else of argv[0], else comm; never NULL. */
-const char *facts_program(const struct runtime_facts *f);
+/* The program's own name: of exe, else of argv[0] up to a blank (it may be a title), else comm.
+ * Never NULL; lives as long as f. */
+const char *facts_program(struct runtime_facts *f);
 /* The program file, borrowed, opened once; NULL when it cannot be read. */
 struct blob *facts_exe_file(struct runtime_facts *f);
 /* Has the program file this section? Its place goes to the outputs when they are not NULL. */

@@ -31,6 +31,23 @@ void runtime_detect(const struct process *p, struct runtime_guess *ret)
 	runtime_detect_facts(&facts, ret);
 }
 
+void runtime_guess_json(const struct runtime_guess *guess, struct json *j)
+{
+	static const char *const confidences[] = {
+	    [RUNTIME_NO] = "none",
+	    [RUNTIME_BY_NAME] = "name",
+	    [RUNTIME_MAPPED] = "mapped",
+	    [RUNTIME_PROGRAM] = "program",
+	};
+
+	json_object(j);
+	json_kv_string(j, "name", guess->runtime->name);
+	json_kv_string(j, "version", guess->version[0] ? guess->version : NULL);
+	json_kv_string(j, "confidence", confidences[guess->confidence]);
+	json_kv_string(j, "evidence", guess->evidence);
+	json_object_end(j);
+}
+
 void runtime_say(struct runtime_guess *guess, enum runtime_confidence confidence, const char *fmt,
 		 ...)
 {

@@ -8,6 +8,7 @@
 #ifndef DUMPERS_RUNTIME_RUNTIME_H
 #define DUMPERS_RUNTIME_RUNTIME_H
 
+#include "base/json.h"
 #include "dumpers/runtime/facts.h"
 
 enum runtime_kind {
@@ -53,6 +54,10 @@ extern const size_t runtime_count;
 void runtime_detect(const struct process *p, struct runtime_guess *ret);
 /* The same over facts that the caller gathered. */
 void runtime_detect_facts(struct runtime_facts *facts, struct runtime_guess *ret);
+
+/* Writes the guess as an object: name, version, confidence ("name", "mapped", "program"),
+ * evidence. */
+void runtime_guess_json(const struct runtime_guess *guess, struct json *j);
 
 /* For detect(): sets evidence and confidence. */
 void runtime_say(struct runtime_guess *guess, enum runtime_confidence confidence, const char *fmt,

@@ -87,10 +87,13 @@ static void expect_args(const char *text, size_t len, bool redact, const char *j
 static void arguments(void **state)
 {
 	ARGS("", true, "");
-	ARGS("redis-server *:6379\0\0", true, "'redis-server *:6379' ''");
-	ARGS("a\0b c\0it's\0\0", false, "a 'b c' 'it'\\''s' ''");
-	ARGS("no terminator", true, "'no terminator'");
-	ARGS("a\nb\033[31m\0", false, "'a?b?[31m'");
+	ARGS("redis-server *:6379\0\0\0\0", true, "redis-server *:6379");
+	ARGS("it's a title", true, "it's a title");
+	ARGS("\0\0", true, "");
+	ARGS("a\0\0b\0", true, "a '' b");
+	ARGS("a\0b c\0it's\0\0", false, "a 'b c' 'it'\\''s'");
+	ARGS("no terminator", true, "no terminator");
+	ARGS("a\nb\033[31m\0", false, "a?b?[31m");
 	ARGS("app\0--password=x\0--port=1\0", true, "app --password=" SECRET_MASK " --port=1");
 	ARGS("app\0--token\0abc\0--v\0x\0", true, "app --token " SECRET_MASK " --v x");
 	ARGS("app\0--token\0--verbose\0x\0", true, "app --token --verbose x");

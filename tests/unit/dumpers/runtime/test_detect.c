@@ -80,6 +80,11 @@ static void by_map_or_name(void **state)
 	    {{NULL, NULL, "dotnet"}, "dotnet", "", "is called dotnet", RUNTIME_BY_NAME},
 	    {{NULL, NULL, "python3.12"}, "python", "3.12", "is called", RUNTIME_BY_NAME},
 	    {{NULL, NULL, "node"}, "node", "", "is called", RUNTIME_BY_NAME},
+	    {{NULL, NULL, "/usr/bin/node server /x/java"},
+	     "node",
+	     "",
+	     "is called node",
+	     RUNTIME_BY_NAME},
 	    {{NULL, NULL, "postgres"}, "native", "", "not readable", RUNTIME_BY_NAME},
 	    {{NULL, NULL, NULL}, "native", "", "not readable", RUNTIME_BY_NAME},
 	};

@@ -1,0 +1,324 @@
+#include "dumpers/runtime/describe.h"
+#include "dumpers/runtime/ps.h"
+#include "tests/unit/base/unit.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+/* --- tables of a list made by hand ------------------------------------------------------------ */
+
+static struct process_item items[] = {
+    {.pid = 1,
+     .ns_pid = 1,
+     .uid = 1000,
+     .threads = 42,
+     .rss_bytes = 512 << 20,
+     .start_ns = 1767322645000000000,
+     .state = 'S',
+     .comm = "dotnet",
+     .command = (char[]){"dotnet /app/web.dll"},
+     .container_id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+     .guess = {.runtime = &runtime_dotnet,
+	       .confidence = RUNTIME_PROGRAM,
+	       .version = "8.0.1",
+	       .evidence = "maps /x/libcoreclr.so"}},
+    {.pid = 12345,
+     .ns_pid = 7,
+     .ppid = 1,
+     .threads = 1,
+     .state = 'R',
+     .comm = "x",
+     .command = (char[]){"./caf\u00e9"},
+     .guess = {.runtime = &runtime_go,
+	       .confidence = RUNTIME_PROGRAM,
+	       .version = "go1.22",
+	       .evidence = "/a\033[31mb has the section"},
+     .verdict = {.blocker = BLOCKER_YAMA, .reason = "because", .hint = "do this"}},
+};
+static const struct process_list made = {.v = items, .count = ARRAY_SIZE(items)};
+
+static void narrow_table(void **state)
+{
+	static const char expected[] =
+	    "PID    PPID  UID   THREADS  RSS        RUNTIME       CAPTURE    COMMAND\n"
+	    "1      0     1000  42       512.0 MiB  dotnet 8.0.1  yes        dotnet /app/web.dll\n"
+	    "12345  1     0     1        0 B        go 1.22       no (yama)  ./caf\u00e9\n";
+	_cleanup_buf_ struct buf out = BUF_INIT(1 << 16);
+
+	assert_int_equal(ps_print_text(&made, false, &out, NULL), 0);
+	assert_string_equal(out.data, expected);
+}
+
+static void wide_table(void **state)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT(1 << 16);
+
+	assert_int_equal(ps_print_text(&made, true, &out, NULL), 0);
+	assert_contains(out.data, "2026-01-02T02:57:25Z  0123456789ab  maps /x/libcoreclr.so");
+	assert_contains(out.data, "/a?[31mb has the section");
+	assert_contains(out.data, "12345 cannot be captured: because; do this\n");
+}
+
+static void long_commands_are_cut(void **state)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT(1 << 16), whole = BUF_INIT(1 << 16);
+	struct process_item item = items[0];
+	struct process_list list = {.v = &item, .count = 1, .cut = true};
+	char command[201];
+
+	memset(command, 'c', 200);
+	command[200] = '\0';
+	item.command = command;
+	assert_int_equal(ps_print_text(&list, false, &out, NULL), 0);
+	command[77] = '\0';
+	assert_contains(out.data, command);
+	assert_contains(out.data, "c...\nonly the first 1 processes are shown\n");
+	command[77] = 'c';
+	assert_int_equal(ps_print_text(&list, true, &whole, NULL), 0);
+	assert_contains(whole.data, command);
+}
+
+static void json_document(void **state)
+{
+	static const char *const parts[] = {
+	    "\"schema\": \"podsnap.ps/1\"",
+	    "\"pid\": 12345",
+	    "\"ns_pid\": 7",
+	    "\"rss_bytes\": 536870912",
+	    "\"name\": \"dotnet\"",
+	    "\"version\": \"8.0.1\"",
+	    "\"confidence\": \"program\"",
+	    "\"possible\": false",
+	    "\"blocker\": \"yama\"",
+	    "\"reason\": \"because\"",
+	    "\"evidence\": \"/a\\u001b[31mb",
+	    "\"container_id\": null",
+	};
+	_cleanup_buf_ struct buf out = BUF_INIT(1 << 16);
+
+	assert_int_equal(ps_print_json(&made, &out, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		assert_contains(out.data, parts[i]);
+}
+
+/* --- this machine ----------------------------------------------------------------------------- */
+
+static pid_t start_child(void)
+{
+	int fds[2];
+	char byte;
+	pid_t child;
+
+	assert_int_equal(pipe(fds), 0);
+	child = fork();
+	if (child == 0) {
+		prctl(PR_SET_NAME, "a child)");
+		close(fds[0]);
+		close(fds[1]);
+		for (;;)
+			pause();
+	}
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &byte, 1), 0);
+	close(fds[0]);
+	return child;
+}
+
+static void end_child(pid_t child)
+{
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+static const struct process_item *find(const struct process_list *list, pid_t pid)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (list->v[i].pid == pid) return &list->v[i];
+	}
+	return NULL;
+}
+
+static void all_but_this_program(void **state)
+{
+	_cleanup_process_list_ struct process_list list = {0};
+	const struct process_item *item;
+	pid_t child = start_child();
+	struct err e;
+
+	assert_int_equal(process_list_read(0, &list, &e), 0);
+	end_child(child);
+	assert_null(find(&list, getpid()));
+	item = find(&list, child);
+	assert_non_null(item);
+	assert_int_equal(item->ppid, getpid());
+	assert_int_equal(item->uid, geteuid());
+	assert_int_equal(item->threads, 1);
+	assert_string_equal(item->comm, "a child)");
+	assert_contains(item->command, "test_list");
+	assert_int_equal(item->guess.runtime->kind, RUNTIME_NATIVE);
+	assert_int_equal(item->verdict.blocker, BLOCKER_NONE);
+	for (size_t i = 1; i < list.count; i++)
+		assert_true(list.v[i - 1].pid < list.v[i].pid);
+}
+
+static void a_named_process(void **state)
+{
+	_cleanup_process_list_ struct process_list list = {0}, none = {0};
+	struct err e;
+
+	assert_int_equal(process_list_read(getpid(), &list, &e), 0);
+	assert_int_equal(list.count, 1);
+	assert_int_equal(list.v[0].verdict.blocker, BLOCKER_SELF);
+	assert_int_equal(process_list_read(2000000000, &none, &e), -ERR_NOT_FOUND);
+	assert_int_equal(none.count, 0);
+}
+
+static void pick_is_none_of_ours(void **state)
+{
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	pid_t child = start_child(), picked = 0;
+	struct proc_status status;
+
+	assert_int_equal(process_pick(&picked, NULL), 0);
+	end_child(child);
+	assert_true(picked > 0 && picked <= child);
+	for (pid_t pid = getpid(); pid > 0; pid = (pid_t)status.ppid) {
+		assert_int_not_equal(picked, pid);
+		process_done(&p);
+		assert_int_equal(process_open(pid, &p, NULL), 0);
+		assert_int_equal(process_status(&p, &status, NULL), 0);
+	}
+}
+
+/* In the init of a new pid namespace: 0 when the picks are right, else a number that says which. */
+static int pick_in_namespace(void)
+{
+	pid_t child, picked = 0;
+
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("proc", "/proc", "proc", 0, NULL) < 0)
+		return 10;
+	if (process_pick(&picked, NULL) != -ERR_NOT_FOUND) return 11;
+	child = start_child();
+	if (process_pick(&picked, NULL) != 0 || picked != child) return 12;
+	kill(child, SIGKILL);
+	waitid(P_PID, (id_t)child, &(siginfo_t){0}, WEXITED | WNOWAIT);
+	if (process_pick(&picked, NULL) != -ERR_NOT_FOUND) return 13;
+	return 0;
+}
+
+static void pick_in_a_container(void **state)
+{
+	int status;
+	pid_t outer = fork();
+
+	if (outer == 0) {
+		int flags = CLONE_NEWNS | CLONE_NEWPID | (geteuid() ? CLONE_NEWUSER : 0);
+		pid_t init;
+
+		if (unshare(flags) < 0) _exit(99);
+		init = fork();
+		if (init == 0) _exit(pick_in_namespace());
+		waitpid(init, &status, 0);
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 98);
+	}
+	assert_int_equal(waitpid(outer, &status, 0), outer);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 99 || WEXITSTATUS(status) == 10) {
+		print_message("not possible here: new pid namespaces are forbidden\n");
+		skip();
+	}
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* --- descriptions ----------------------------------------------------------------------------- */
+
+static void describe_masks_secrets(void **state)
+{
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	_cleanup_buf_ struct buf masked = BUF_INIT(1 << 20), shown = BUF_INIT(1 << 20);
+	char *const argv[] = {(char[]){"/bin/sleep"}, (char[]){"600"}, NULL};
+	char *const env[] = {(char[]){"DB_PASSWORD=hunter2"}, (char[]){"PORT=80"}, NULL};
+	char exe[256] = "";
+	pid_t child = fork();
+	struct err e;
+
+	if (child == 0) {
+		execve(argv[0], argv, env);
+		_exit(127);
+	}
+	assert_int_equal(process_open(child, &p, &e), 0);
+	/* Until exec is done it is a copy of this program. */
+	while (!strstr(exe, "sleep"))
+		assert_int_equal(process_readlink(&p, "exe", exe, sizeof(exe), &e), 0);
+	assert_int_equal(process_describe_json(&p, false, &masked, &e), 0);
+	assert_int_equal(process_describe_json(&p, true, &shown, &e), 0);
+	end_child(child);
+	assert_contains(masked.data, "\"schema\": \"podsnap.process/1\"");
+	assert_contains(masked.data, "\"DB_PASSWORD=[redacted]\"");
+	assert_contains(masked.data, "\"PORT=80\"");
+	assert_contains(masked.data, "\"600\"");
+	assert_contains(masked.data, "\"unreadable\": {}");
+	assert_null(strstr(masked.data, "hunter2"));
+	assert_contains(shown.data, "\"DB_PASSWORD=hunter2\"");
+	buf_clear(&masked);
+	assert_int_equal(process_describe_json(&p, false, &masked, &e), -ERR_GONE);
+}
+
+static void fds_and_summary(void **state)
+{
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	_cleanup_buf_ struct buf out = BUF_INIT(1 << 20);
+	_cleanup_close_ int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	struct process_summary summary;
+	struct err e;
+
+	assert_int_equal(process_open(getpid(), &p, &e), 0);
+	assert_int_equal(process_fds_json(&p, &out, &e), 0);
+	assert_contains(out.data, "\"schema\": \"podsnap.fds/1\"");
+	assert_contains(out.data, "test_list\"");
+	assert_int_equal(process_summary_read(&p, &summary, &e), 0);
+	assert_string_equal(summary.comm, "test_list");
+	assert_true(summary.ns_pid > 0);
+}
+
+/* Every file of the table has a cap that this process's own one fits in. */
+static void proc_files_are_readable(void **state)
+{
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	size_t read = 0;
+
+	assert_int_equal(process_open(getpid(), &p, NULL), 0);
+	for (size_t i = 0; i < proc_file_count; i++) {
+		_cleanup_buf_ struct buf text = BUF_INIT(proc_files[i].max_bytes);
+		int r = process_read(&p, proc_files[i].name, &text, NULL);
+
+		/* Some kernels lack IPv6, schedstat or smaps_rollup. */
+		if (r != -ERR_NOT_FOUND) assert_int_equal(r, 0);
+		if (r == 0) read++;
+		assert_null(strstr(proc_files[i].name, "environ"));
+	}
+	assert_true(read > proc_file_count / 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(narrow_table),
+	    cmocka_unit_test(wide_table),
+	    cmocka_unit_test(long_commands_are_cut),
+	    cmocka_unit_test(json_document),
+	    cmocka_unit_test(all_but_this_program),
+	    cmocka_unit_test(a_named_process),
+	    cmocka_unit_test(pick_is_none_of_ours),
+	    cmocka_unit_test(pick_in_a_container),
+	    cmocka_unit_test(describe_masks_secrets),
+	    cmocka_unit_test(fds_and_summary),
+	    cmocka_unit_test(proc_files_are_readable),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
