@@ -46,28 +46,40 @@ static const struct symbols *symbols_of(struct collector *c, const struct module
 	return c->symbols[module->index];
 }
 
-static size_t hash_name(const char *name)
+static size_t hash_name(const char *name, size_t len)
 {
 	size_t h = 14695981039346656037ull;
-	for (; *name; name++)
-		h = (h ^ (uint8_t)*name) * 1099511628211ull;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (uint8_t)name[i]) * 1099511628211ull;
 	return h;
 }
 
 /* The report outlives the symbol tables: names are kept once each, in an open hash table. */
-static const char *intern(struct stacks *s, const char *name)
+static const char *intern(struct stacks *s, const char *name, size_t len)
 {
 	if (!s->symbols) {
 		s->symbols = calloc(INTERNED_MAX, sizeof *s->symbols);
 		if (!s->symbols) return NULL;
 		s->symbol_count = INTERNED_MAX;
 	}
-	size_t at = hash_name(name) % INTERNED_MAX;
+	size_t at = hash_name(name, len) % INTERNED_MAX;
 	for (size_t probe = 0; probe < 64; probe++, at = (at + 1) % INTERNED_MAX) {
-		if (!s->symbols[at]) return s->symbols[at] = strndup(name, STACK_SYMBOL_MAX - 1);
-		if (!strncmp(s->symbols[at], name, STACK_SYMBOL_MAX - 1)) return s->symbols[at];
+		char *kept = s->symbols[at];
+
+		if (!kept) return s->symbols[at] = strndup(name, len);
+		if (!strncmp(kept, name, len) && kept[len] == '\0') return kept;
 	}
 	return NULL;
+}
+
+/* Without the version that .symtab appends ("memcpy@@GLIBC_2.14"); a hostile name may be long. */
+static size_t name_length(const char *name)
+{
+	size_t len = strnlen(name, STACK_SYMBOL_MAX - 1);
+	const char *at = memchr(name, '@', len);
+
+	return at && at > name ? (size_t)(at - name) : len;
 }
 
 /* A return address may be the first byte after a call that never returns: look one byte back. */
@@ -79,7 +91,7 @@ static void name_frame(struct collector *c, struct stack_frame *f, bool exact)
 	uint64_t back = exact ? 0 : 1, offset;
 	const char *name = symbols_find(symbols, f->pc - back - f->module->bias, &offset);
 	if (!name) return;
-	f->symbol = intern(c->stacks, name);
+	f->symbol = intern(c->stacks, name, name_length(name));
 	f->symbol_offset = offset + back;
 }
 
@@ -97,7 +109,7 @@ static int collect_thread(struct collector *c, const struct snapshot_thread *thr
 	n = unwind_thread(c->unwinder, thread, c->frames, MIN(c->frames_left, STACK_FRAMES_MAX),
 			  &end);
 	c->frames_left -= n;
-	if (end) ret->end = intern(c->stacks, end);
+	if (end) ret->end = intern(c->stacks, end, strlen(end));
 	ret->frames = calloc(n + 1, sizeof *ret->frames);
 	if (!ret->frames) return err_set(e, ERR_NO_MEMORY, "no memory for stacks");
 	ret->frame_count = n;

@@ -11,13 +11,18 @@ struct group {
 	size_t count;
 };
 
+static int compare_ends(const struct stack *a, const struct stack *b)
+{
+	return strcmp(a->end ? a->end : "", b->end ? b->end : "");
+}
+
 static bool same_stack(const struct stack *a, const struct stack *b)
 {
 	if (a->frame_count != b->frame_count) return false;
 	for (size_t i = 0; i < a->frame_count; i++) {
 		if (a->frames[i].pc != b->frames[i].pc) return false;
 	}
-	return true;
+	return compare_ends(a, b) == 0;
 }
 
 /* Orders indexes by stack, so that equal ones stand together, and by thread within. */
@@ -32,6 +37,7 @@ static int compare_stacks(const void *a, const void *b, void *ctx)
 			return x->frames[k].pc < y->frames[k].pc ? -1 : 1;
 		}
 	}
+	if (compare_ends(x, y)) return compare_ends(x, y);
 	return i < j ? -1 : i > j;
 }
 
@@ -42,22 +48,44 @@ static int compare_groups(const void *a, const void *b)
 	return x->members[0] < y->members[0] ? -1 : 1;
 }
 
+/* Names are the target's: what would move a terminal's cursor becomes '?'. */
+static int put_clean(const char *text, struct buf *ret, struct err *e)
+{
+	size_t len = strlen(text);
+	char *room;
+	int r = buf_reserve(ret, len, &room, e);
+
+	if (r) return r;
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		room[i] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
+	}
+	room[len] = '\0';
+	ret->len += len;
+	return 0;
+}
+
 static int put_thread(const struct snapshot_thread *t, struct buf *ret, struct err *e)
 {
-	return buf_printf(ret, e, "%d \"%s\" %c%s%s", t->tid, t->name, t->state,
-			  t->wchan[0] ? " " : "", t->wchan);
+	int r = buf_printf(ret, e, "%d \"", t->tid);
+
+	if (!r) r = put_clean(t->name, ret, e);
+	if (!r) r = buf_printf(ret, e, "\" %c%s", t->state, t->wchan[0] ? " " : "");
+	return r ? r : put_clean(t->wchan, ret, e);
 }
 
 static int put_frame(size_t index, const struct stack_frame *f, struct buf *ret, struct err *e)
 {
 	int r = buf_printf(ret, e, "  #%-2zu 0x%016llx ", index, (unsigned long long)f->pc);
 	if (!r && f->symbol) {
-		r = buf_printf(ret, e, "%s+0x%llx", f->symbol,
-			       (unsigned long long)f->symbol_offset);
+		r = put_clean(f->symbol, ret, e);
+		if (!r) r = buf_printf(ret, e, "+0x%llx", (unsigned long long)f->symbol_offset);
 	} else if (!r) {
 		r = buf_puts(ret, "??", e);
 	}
-	if (!r && f->module) r = buf_printf(ret, e, "  %s", f->module->name);
+	if (!r && f->module) r = buf_puts(ret, "  ", e);
+	if (!r && f->module) r = put_clean(f->module->name, ret, e);
 	if (!r && f->module && !f->symbol) {
 		r = buf_printf(ret, e, "+0x%llx", (unsigned long long)(f->pc - f->module->bias));
 	}
@@ -133,8 +161,10 @@ static int put_each(const struct stacks *s, struct buf *ret, struct err *e)
 
 int stacks_print_text(const struct stacks *s, bool full, struct buf *ret, struct err *e)
 {
-	int r = buf_printf(ret, e, "pid %d (%s), %zu thread%s\n", s->snapshot->id.pid,
-			   s->snapshot->id.comm, s->count, s->count == 1 ? "" : "s");
+	int r = buf_printf(ret, e, "pid %d (", s->snapshot->id.pid);
+
+	if (!r) r = put_clean(s->snapshot->id.comm, ret, e);
+	if (!r) r = buf_printf(ret, e, "), %zu thread%s\n", s->count, s->count == 1 ? "" : "s");
 	if (r) return r;
 	return full ? put_each(s, ret, e) : put_folded(s, ret, e);
 }

@@ -3,7 +3,10 @@
 #include <elf.h>
 #include <string.h>
 
-enum { OVERLAP_MAX = 32 }; /* how far back an enclosing symbol is looked for */
+enum {
+	OVERLAP_MAX = 32,   /* how far back an enclosing symbol is looked for */
+	UNSIZED_MAX = 4096, /* bytes that a symbol without a size may reach */
+};
 
 struct symbol {
 	uint64_t start, size;
@@ -14,6 +17,7 @@ struct symbol {
 struct symbols {
 	struct symbol *v; /* by start, then rank descending */
 	size_t count;
+	bool is_full; /* from .symtab: the local ones are among them */
 	char *strings;
 	size_t strings_len;
 };
@@ -57,16 +61,16 @@ static bool is_function(const Elf64_Sym *sym)
 	return type == STT_FUNC || type == STT_GNU_IFUNC || (type == STT_NOTYPE && sym->st_size);
 }
 
-static uint8_t rank_of(const Elf64_Sym *sym)
+/* Of aliases (poll, __poll) the one that people write: global or weak before local, then the fewest
+ * underscores in front, then global. */
+static uint8_t rank_of(const Elf64_Sym *sym, const char *name)
 {
-	switch (ELF64_ST_BIND(sym->st_info)) {
-	case STB_GLOBAL:
-		return 0;
-	case STB_WEAK:
-		return 1;
-	default:
-		return 2;
-	}
+	unsigned bind = ELF64_ST_BIND(sym->st_info), underscores = 0;
+
+	while (underscores < 3 && name[underscores] == '_')
+		underscores++;
+	return (uint8_t)((bind == STB_LOCAL ? 8 : 0) + 2 * underscores +
+			 (bind == STB_GLOBAL ? 0 : 1));
 }
 
 static int compare(const void *a, const void *b)
@@ -86,15 +90,17 @@ static int load_table(struct symbols *s, struct blob *file, const Elf64_Shdr *ta
 	if (r) return r;
 	size_t count = table->sh_size / sizeof *syms;
 	s->strings_len = strings->sh_size;
+	s->is_full = table->sh_type == SHT_SYMTAB;
 	s->v = calloc(count + 1, sizeof *s->v);
 	if (!s->v) return err_set(e, ERR_NO_MEMORY, "no memory for symbols");
 	for (size_t i = 0; i < count; i++) {
 		if (!is_function(&syms[i]) || syms[i].st_name >= s->strings_len) continue;
 		if (!s->strings[syms[i].st_name]) continue;
-		s->v[s->count++] = (struct symbol){.start = syms[i].st_value,
-						   .size = syms[i].st_size,
-						   .name = syms[i].st_name,
-						   .rank = rank_of(&syms[i])};
+		s->v[s->count++] =
+		    (struct symbol){.start = syms[i].st_value,
+				    .size = syms[i].st_size,
+				    .name = syms[i].st_name,
+				    .rank = rank_of(&syms[i], s->strings + syms[i].st_name)};
 	}
 	qsort(s->v, s->count, sizeof *s->v, compare);
 	return 0;
@@ -141,8 +147,11 @@ static bool holds(const struct symbols *s, size_t i, uint64_t vaddr)
 {
 	const struct symbol *sym = &s->v[i];
 	if (sym->size) return vaddr - sym->start < sym->size;
-	/* Hand-written assembly often has no size: it reaches to the next symbol. */
-	return i + 1 == s->count || vaddr < s->v[i + 1].start || sym->start == vaddr;
+	/* Hand-written assembly often has no size: it reaches to the next symbol, where all symbols
+	 * are there. */
+	if (vaddr == sym->start) return true;
+	return s->is_full && vaddr - sym->start < UNSIZED_MAX &&
+	       (i + 1 == s->count || vaddr < s->v[i + 1].start);
 }
 
 const char *symbols_find(const struct symbols *s, uint64_t vaddr, uint64_t *ret_offset)
