@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "collector/source.h"
 
-#include <string.h>
+#include <cjson/cJSON.h>
 
 static int print_entry(const struct bundle_entry *entry, struct buf *ret, struct err *e)
 {
@@ -14,6 +14,71 @@ static int print_entry(const struct bundle_entry *entry, struct buf *ret, struct
 			  entry->name, entry->reason[0] ? ": " : "", entry->reason);
 }
 
+static cJSON *parse(const char *text, size_t len)
+{
+	return cJSON_ParseWithLengthOpts(text, len, NULL, false);
+}
+
+static const char *text_of(const cJSON *object, const char *key)
+{
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
+	return text ? text : "?";
+}
+
+static double number_of(const cJSON *object, const char *key)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+	return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+static int print_target(const cJSON *target, struct buf *ret, struct err *e)
+{
+	if (cJSON_GetObjectItemCaseSensitive(target, "pod")) {
+		return buf_printf(ret, e, "target    pod %s/%s, container %s, node %s\n",
+				  text_of(target, "namespace"), text_of(target, "pod"),
+				  text_of(target, "container"), text_of(target, "node"));
+	}
+	return buf_printf(ret, e, "target    host %s, pid %.0f\n", text_of(target, "host"),
+			  number_of(target, "pid"));
+}
+
+static int print_meta(struct source *s, struct buf *ret, struct err *e)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(MIB);
+	struct err why;
+	if (bundle_read_entry(s->bundle, "meta.json", &text, &why)) {
+		return buf_printf(ret, e, "meta.json cannot be read: %s\n", why.text);
+	}
+	cJSON *meta = parse(text.data, text.len);
+	const char *reason = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(meta, "reason"));
+	int r = print_target(cJSON_GetObjectItemCaseSensitive(meta, "target"), ret, e);
+	if (!r) {
+		r = buf_printf(ret, e, "taken     %s by %s%s%s\n", text_of(meta, "created"),
+			       text_of(meta, "tool"), reason ? ", reason: " : "",
+			       reason ? reason : "");
+	}
+	cJSON_Delete(meta);
+	return r;
+}
+
+/* How the process was looked at; a truncated bundle lost that with its manifest. */
+static int print_snapshot(struct source *s, struct buf *ret, struct err *e)
+{
+	char pause[HUMAN_MAX];
+	size_t len;
+	const char *text = bundle_manifest(s->bundle, &len);
+	cJSON *manifest = text ? parse(text, len) : NULL;
+	if (!cJSON_GetObjectItemCaseSensitive(manifest, "mode")) {
+		cJSON_Delete(manifest);
+		return 0;
+	}
+	human_duration((uint64_t)number_of(manifest, "pause_ns"), pause);
+	int r = buf_printf(ret, e, "snapshot  %s, %.0f threads, paused for %s\n",
+			   text_of(manifest, "mode"), number_of(manifest, "threads"), pause);
+	cJSON_Delete(manifest);
+	return r;
+}
+
 static int print_text(struct source *s, struct buf *ret, struct err *e)
 {
 	char size[HUMAN_MAX];
@@ -21,8 +86,9 @@ static int print_text(struct source *s, struct buf *ret, struct err *e)
 	int r = buf_printf(ret, e, "%s: %s, %s\n", s->text, human_size(s->blob->size, size),
 			   truncated ? "TRUNCATED" : "complete");
 	if (!r && truncated) r = buf_printf(ret, e, "%s\n", truncated);
-	if (!r) r = bundle_read_entry(s->bundle, "meta.json", ret, e);
-	if (!r) r = buf_printf(ret, e, "%10s  %-7s  %s\n", "SIZE", "STATUS", "ENTRY");
+	if (!r) r = print_meta(s, ret, e);
+	if (!r) r = print_snapshot(s, ret, e);
+	if (!r) r = buf_printf(ret, e, "\n%10s  %-7s  %s\n", "SIZE", "STATUS", "ENTRY");
 	for (size_t i = 0; !r && i < bundle_entry_count(s->bundle); i++) {
 		r = print_entry(bundle_entry_at(s->bundle, i), ret, e);
 	}

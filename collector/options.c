@@ -80,6 +80,7 @@ const struct option_def option_table[OPT_COUNT] = {
 		     .verbs = VERB_CAPTURE},
     [OPT_SHOW_SECRETS] = {.name = "show-secrets",
 			  .type = OPTION_BOOL,
+			  .def = "false",
 			  .help = "keep environment values that look like secrets in process.json",
 			  .verbs = VERB_CAPTURE},
     [OPT_REASON] = {.name = "reason",
