@@ -1,0 +1,333 @@
+#include "exec/kubeconfig.h"
+#include "exec/yaml.h"
+#include "tests/unit/base/unit.h"
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <sys/stat.h>
+
+static char dir[64];
+
+static char *path_of(const char *name)
+{
+	static char paths[4][128];
+	static int next;
+	char *path = paths[next++ % 4];
+
+	snprintf(path, 128, "%s/%s", dir, name);
+	return path;
+}
+
+static const char *put(const char *name, const char *text)
+{
+	const char *path = path_of(name);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	return path;
+}
+
+static int load_file(const char *text, const char *context, struct kube_access *ret, struct err *e)
+{
+	struct kube_options options = {.kubeconfig = put("config", text), .context = context};
+
+	return kubeconfig_load(&options, ret, e);
+}
+
+#define CLUSTERS "clusters: [{name: c, cluster: {server: 'https://one:6443/'}}]\n"
+
+static void a_file_says_where_and_who(void **state)
+{
+	struct kube_access a;
+	struct err e;
+
+	put("token", "from-file\n");
+	assert_int_equal(
+	    load_file("current-context: x\n"
+		      "contexts:\n- {name: x, context: {cluster: c, user: u, namespace: shop}}\n"
+		      "- name: y\n  context: {cluster: d, user: v}\n"
+		      "clusters:\n- name: c\n  cluster: {server: 'https://one:6443/'}\n"
+		      "- name: d\n  cluster:\n    server: https://two\n"
+		      "    insecure-skip-tls-verify: true\n    tls-server-name: other\n"
+		      "    certificate-authority-data: aGVsbG8=\n"
+		      "users: [{name: u, user: {token: secret}}, "
+		      "{name: v, user: {tokenFile: token, token: no}}]\n",
+		      NULL, &a, &e),
+	    0);
+	assert_string_equal(a.server, "https://one:6443");
+	assert_string_equal(a.namespace_, "shop");
+	assert_string_equal(a.token, "secret");
+	assert_false(a.insecure);
+	kube_access_done(&a);
+
+	struct kube_options options = {.kubeconfig = path_of("config"), .context = "y"};
+	assert_int_equal(kubeconfig_load(&options, &a, &e), 0);
+	assert_string_equal(a.server, "https://two");
+	assert_null(a.namespace_);
+	assert_string_equal(a.token, "from-file");
+	assert_string_equal(a.tls_server_name, "other");
+	assert_true(a.insecure);
+	assert_int_equal(a.ca.len, 5);
+	assert_string_equal(a.ca.data, "hello");
+	kube_access_done(&a);
+}
+
+static void options_win_over_the_file(void **state)
+{
+	struct kube_options options = {
+	    .kubeconfig = put("config", "contexts: [{name: x, context: {cluster: c, user: u}}]\n"
+					"current-context: x\n" CLUSTERS
+					"users: [{name: u, user: {exec: {command: aws}}}]\n"),
+	    .server = "10.0.0.1:99",
+	    .token = "mine"};
+	struct kube_access a;
+	struct err e;
+
+	assert_int_equal(kubeconfig_load(&options, &a, &e), 0);
+	assert_string_equal(a.server, "https://10.0.0.1:99");
+	assert_string_equal(a.token, "mine");
+	kube_access_done(&a);
+}
+
+static void the_first_file_of_a_list_wins(void **state)
+{
+	struct kube_options options = {0};
+	struct kube_access a;
+	struct err e;
+	char list[512];
+
+	put("one", "contexts: [{name: x, context: {cluster: c, user: u}}]\n" CLUSTERS);
+	put("two", "current-context: x\n"
+		   "contexts: [{name: x, context: {cluster: d, user: v}}]\n"
+		   "clusters: [{name: c, cluster: {server: 'https://wrong'}}]\n"
+		   "users: [{name: u, user: {token: t2}}]\n");
+	snprintf(list, sizeof(list), "%s/nothing:%s/one::%s/two", dir, dir, dir);
+	assert_int_equal(setenv("KUBECONFIG", list, 1), 0);
+	assert_int_equal(kubeconfig_load(&options, &a, &e), 0);
+	assert_string_equal(a.server, "https://one:6443");
+	assert_string_equal(a.token, "t2");
+	kube_access_done(&a);
+
+	/* All of them missing: no configuration, and this is no pod. */
+	snprintf(list, sizeof(list), "%s/nothing:%s/nowhere", dir, dir);
+	assert_int_equal(setenv("KUBECONFIG", list, 1), 0);
+	assert_int_equal(kubeconfig_load(&options, &a, &e), -ERR_NOT_FOUND);
+	assert_contains(e.text, "no kubeconfig");
+	unsetenv("KUBECONFIG");
+
+	/* One that was named must exist. */
+	options.kubeconfig = path_of("nothing");
+	assert_int_equal(kubeconfig_load(&options, &a, &e), -ERR_NOT_FOUND);
+	assert_contains(e.text, "nothing");
+}
+
+static void bad_files_are_named_with_their_line(void **state)
+{
+	static const struct {
+		const char *text, *part;
+		int code;
+	} cases[] = {
+	    {"a: b\n  c: d\n", "config:2:", ERR_CORRUPT},
+	    {"a: [b\n", "config:", ERR_CORRUPT},
+	    {"- a\n", "config:1:", ERR_CORRUPT},
+	    {"a: &x b\nc: *x\n", "config:2:", ERR_CORRUPT},
+	    {"? [a]\n: b\n", "config:1:", ERR_CORRUPT},
+	    {"a: \"\\0\"\n", "config:1:", ERR_CORRUPT},
+	    {"", "names no server", ERR_NOT_FOUND},
+	    {"contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n",
+	     "no cluster \"c\"", ERR_NOT_FOUND},
+	    {"contexts: [{name: x, context: {cluster: c, user: u}}]\ncurrent-context: x\n" CLUSTERS,
+	     "no user \"u\"", ERR_NOT_FOUND},
+	    {"contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n"
+	     "clusters: [{name: c, cluster: {server: 'https://h', "
+	     "certificate-authority-data: '%%%%'}}]\n",
+	     "is not base64", ERR_CORRUPT},
+	    {"contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n"
+	     "clusters: [{name: c, cluster: {server: \"https://h\\r\\nX: y\"}}]\n",
+	     "malformed server", ERR_CORRUPT},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct kube_access a;
+		struct err e;
+
+		assert_int_equal(load_file(cases[i].text, NULL, &a, &e), -cases[i].code);
+		assert_contains(e.text, cases[i].part);
+	}
+}
+
+static void deep_and_many_are_capped(void **state)
+{
+	static char text[300000];
+	struct yaml_node *root;
+	struct err e;
+
+	memset(text, '[', 100000);
+	assert_int_equal(yaml_parse(text, 100000, "f", &root, &e), -ERR_LIMIT);
+	text[0] = '[';
+	for (size_t i = 1; i + 1 < sizeof(text); i += 2)
+		memcpy(text + i, "a,", 2);
+	assert_int_equal(yaml_parse(text, sizeof(text), "f", &root, &e), -ERR_LIMIT);
+	assert_int_equal(yaml_parse(text, YAML_TEXT_MAX + 1, "f", &root, &e), -ERR_LIMIT);
+}
+
+static void an_unknown_context_lists_those_there_are(void **state)
+{
+	struct kube_access a;
+	struct err e;
+
+	assert_int_equal(
+	    load_file("contexts: [{name: staging}, {name: production}]\n", "prodction", &a, &e),
+	    -ERR_NOT_FOUND);
+	assert_contains(e.text, "prodction");
+	assert_contains(e.hint, "did you mean production?");
+	assert_contains(e.hint, "staging, production");
+}
+
+static void other_ways_of_authentication_are_named(void **state)
+{
+	static const struct {
+		const char *user, *part;
+	} cases[] = {
+	    {"{exec: {command: aws-iam, args: [hidden]}}", "an exec plugin (aws-iam)"},
+	    {"{auth-provider: {name: gcp}}", "an auth-provider (gcp)"},
+	    {"{username: joe, password: hidden}", "a user name and password"},
+	    {"{token: hidden, as: root}", "impersonation"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct kube_access a;
+		char text[600];
+		struct err e;
+
+		snprintf(text, sizeof(text),
+			 "contexts: [{name: x, context: {cluster: c, user: u}}]\n"
+			 "current-context: x\n" CLUSTERS "users: [{name: u, user: %s}]\n",
+			 cases[i].user);
+		assert_int_equal(load_file(text, NULL, &a, &e), -ERR_UNSUPPORTED);
+		assert_contains(e.text, cases[i].part);
+		assert_null(strstr(e.text, "hidden"));
+	}
+}
+
+/* A self-signed certificate that is valid from now + start to now + end seconds. */
+static void write_certificate(long start, long end)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *x = X509_new();
+	FILE *f = fopen(path_of("crt"), "w");
+
+	assert_non_null(key);
+	assert_non_null(x);
+	assert_non_null(f);
+	X509_gmtime_adj(X509_getm_notBefore(x), start);
+	X509_gmtime_adj(X509_getm_notAfter(x), end);
+	X509_set_pubkey(x, key);
+	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+	assert_int_equal(PEM_write_X509(f, x), 1);
+	fclose(f);
+	f = fopen(path_of("key"), "w");
+	assert_int_equal(PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL), 1);
+	fclose(f);
+	X509_free(x);
+	EVP_PKEY_free(key);
+}
+
+static void certificates_are_checked_for_their_dates(void **state)
+{
+	static const char text[] =
+	    "contexts: [{name: x, context: {cluster: c, user: u}}]\n"
+	    "current-context: x\n" CLUSTERS "users: [{name: u, user: {client-certificate: crt, "
+	    "client-key: key}}]\n";
+	static const struct {
+		long start, end;
+		int code;
+		const char *part;
+	} cases[] = {
+	    {-1000, 1000, 0, NULL},
+	    {-2000, -1000, ERR_AUTH, "expired at 2"},
+	    {1000, 2000, ERR_AUTH, "not valid before 2"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct kube_access a;
+		struct err e;
+
+		write_certificate(cases[i].start, cases[i].end);
+		assert_int_equal(load_file(text, NULL, &a, &e), -cases[i].code);
+		if (cases[i].code == 0) {
+			assert_contains(a.key.data, "PRIVATE KEY");
+			kube_access_done(&a);
+		} else {
+			assert_contains(e.text, cases[i].part);
+			assert_contains(e.text, "user \"u\"");
+		}
+	}
+	put("crt", "-----BEGIN NOTHING-----\n");
+	struct kube_access a;
+	struct err e;
+	assert_int_equal(load_file(text, NULL, &a, &e), -ERR_CORRUPT);
+	assert_int_equal(unlink(path_of("key")), 0);
+	write_certificate(-1, 100);
+	assert_int_equal(unlink(path_of("key")), 0);
+	assert_int_equal(load_file(text, NULL, &a, &e), -ERR_NOT_FOUND);
+	assert_contains(e.text, "client-key");
+}
+
+static void a_pod_has_its_service_account(void **state)
+{
+	struct kube_access a;
+	struct err e;
+
+	unsetenv("KUBERNETES_SERVICE_HOST");
+	assert_int_equal(in_cluster_load(dir, &a, &e), -ERR_NOT_FOUND);
+	put("token", "tok\n");
+	put("namespace", "mine");
+	put("ca.crt", "pem");
+	setenv("KUBERNETES_SERVICE_HOST", "fd00::1", 1);
+	setenv("KUBERNETES_SERVICE_PORT", "443", 1);
+	assert_int_equal(in_cluster_load(dir, &a, &e), 0);
+	assert_string_equal(a.server, "https://[fd00::1]:443");
+	assert_string_equal(a.token, "tok");
+	assert_string_equal(a.namespace_, "mine");
+	assert_string_equal(a.ca.data, "pem");
+	kube_access_done(&a);
+	unsetenv("KUBERNETES_SERVICE_HOST");
+}
+
+static int set_up(void **state)
+{
+	snprintf(dir, sizeof(dir), "/tmp/podsnap-unit-XXXXXX");
+	unsetenv("KUBECONFIG");
+	unsetenv("KUBERNETES_SERVICE_HOST");
+	return mkdtemp(dir) && setenv("HOME", dir, 1) == 0 ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	static const char *const names[] = {"config", "one", "two",       "token",
+					    "crt",    "key", "namespace", "ca.crt"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		unlink(path_of(names[i]));
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_file_says_where_and_who),
+	    cmocka_unit_test(options_win_over_the_file),
+	    cmocka_unit_test(the_first_file_of_a_list_wins),
+	    cmocka_unit_test(bad_files_are_named_with_their_line),
+	    cmocka_unit_test(deep_and_many_are_capped),
+	    cmocka_unit_test(an_unknown_context_lists_those_there_are),
+	    cmocka_unit_test(other_ways_of_authentication_are_named),
+	    cmocka_unit_test(certificates_are_checked_for_their_dates),
+	    cmocka_unit_test(a_pod_has_its_service_account),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
