@@ -1,0 +1,60 @@
+"""gdb and elfutils on cores."""
+
+import json
+import os
+import re
+import subprocess
+
+SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gdb_frames.py")
+
+
+def gdb(*args, env=None, timeout=240):
+    """gdb -batch without anyone's .gdbinit and without asking a debuginfod."""
+    done = subprocess.run(["gdb", "-nx", "-batch", "-ex", "set pagination off", *map(str, args)],
+                          capture_output=True, text=True, errors="replace", check=False,
+                          stdin=subprocess.DEVNULL, timeout=timeout,
+                          env={**os.environ, "LC_ALL": "C.UTF-8", "DEBUGINFOD_URLS": "",
+                               **(env or {})})
+    assert done.returncode == 0, f"{done.args}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
+    return done.stdout + done.stderr
+
+
+def backtraces(exe, core):
+    """The text of `thread apply all bt`, by lwp."""
+    text = gdb(exe, core, "-ex", "thread apply all bt")
+    parts = re.split(r"^Thread \d+ \(.*?LWP (\d+).*?\):$", text, flags=re.M)
+    return {int(lwp): body.strip() for lwp, body in zip(parts[1::2], parts[2::2])}
+
+
+def frames(exe, core):
+    """{lwp: [(pc, function)]} as gdb unwinds the core."""
+    to = str(core) + ".frames.json"
+    text = gdb(exe, core, "-ex", f"source {SCRIPT}", env={"FRAMES_TO": to})
+    assert os.path.exists(to), text
+    with open(to, encoding="utf-8") as file:
+        found = json.load(file)
+    os.unlink(to)
+    return {int(lwp): [tuple(frame) for frame in stack] for lwp, stack in found.items()}
+
+
+def gcore(pid, path):
+    """gdb's own core of a running process; returns path."""
+    gdb("-p", pid, "-ex", f"gcore {path}", "-ex", "detach")
+    assert os.path.exists(path)
+    return str(path)
+
+
+def eu_stack(exe, core):
+    """{tid: [pc]} as elfutils unwinds the core. It exits 1 if any thread's unwinding ended in an
+    error, as it does on cores of others too; what it printed counts."""
+    done = subprocess.run(["eu-stack", f"--executable={exe}", f"--core={core}", "-n", "0"],
+                          capture_output=True, text=True, errors="replace", check=False,
+                          timeout=240, env={**os.environ, "DEBUGINFOD_URLS": ""})
+    found, stack = {}, None
+    for line in done.stdout.splitlines():
+        if match := re.match(r"TID (\d+):", line):
+            stack = found[int(match[1])] = []
+        elif match := re.match(r"#\d+\s+(0x[0-9a-f]+)", line):
+            stack.append(int(match[1], 16))
+    assert found, f"{done.args}: status {done.returncode}: {done.stderr[-2000:]}"
+    return found

@@ -1,0 +1,51 @@
+"""What /proc tells of a process, for tests that look whether a capture left something behind."""
+
+import glob
+import os
+
+
+def status(pid):
+    """The fields of /proc/PID/status."""
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as lines:
+        return {key: value.strip() for key, value in (line.split(":", 1) for line in lines)}
+
+
+def children(pid):
+    """The pids of its children, zombies included."""
+    found = []
+    for path in glob.glob(f"/proc/{pid}/task/*/children"):
+        with open(path, encoding="utf-8") as file:
+            found += map(int, file.read().split())
+    return found
+
+
+def descriptors(pid):
+    """{fd: what it refers to}."""
+    directory = f"/proc/{pid}/fd"
+    return {int(fd): os.readlink(os.path.join(directory, fd)) for fd in os.listdir(directory)}
+
+
+# What no capture may change in a process that waits.
+LASTING = ("Name", "Tgid", "PPid", "TracerPid", "Uid", "Gid", "Threads", "SigPnd", "ShdPnd",
+           "SigBlk", "SigIgn", "SigCgt", "CapEff", "NoNewPrivs", "Seccomp")
+
+
+def lasting(pid):
+    """All that a capture must leave as it was."""
+    fields = status(pid)
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
+        return {"fields": {key: fields[key] for key in LASTING if key in fields},
+                "threads": sorted(map(int, os.listdir(f"/proc/{pid}/task"))),
+                "children": children(pid), "descriptors": descriptors(pid), "maps": maps.read()}
+
+
+def running_from(path):
+    """The pids of processes that run the program at path."""
+    found = []
+    for link in glob.glob("/proc/[0-9]*/exe"):
+        try:
+            if os.path.realpath(os.readlink(link)) == os.path.realpath(path):
+                found.append(int(link.split("/")[2]))
+        except OSError:
+            continue
+    return found
