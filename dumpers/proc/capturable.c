@@ -173,7 +173,6 @@ static void explain_rule(const struct ptrace_facts *f, struct capture_verdict *v
 
 static bool is_kernel_thread(const struct process *p, const struct proc_status *status)
 {
-	_cleanup_buf_ struct buf cmdline = BUF_INIT(SMALL_TEXT_MAX);
 	char exe[SMALL_TEXT_MAX];
 
 	if (proc_status_has(status, STATUS_KTHREAD)) return status->kthread != 0;

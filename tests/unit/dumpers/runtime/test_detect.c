@@ -2,7 +2,9 @@
 #include "tests/unit/base/unit.h"
 
 #include <elf.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 /* --- facts made by hand ----------------------------------------------------------------------- */
@@ -219,14 +221,6 @@ static struct runtime_guess guess_live(pid_t pid)
 	return g;
 }
 
-/* Unit tests install nothing, so an interpreter may be missing: said, and counted as skipped. */
-static void need(const char *program)
-{
-	if (access(program, X_OK) == 0) return;
-	print_message("not possible here: %s is not installed\n", program);
-	skip();
-}
-
 static struct runtime_guess guess_program(const char *const argv[])
 {
 	pid_t pid = start(argv);
@@ -245,31 +239,86 @@ static void live_python(void **state)
 			      NULL};
 	struct runtime_guess g;
 
-	need(argv[0]);
 	g = guess_program(argv);
 	assert_int_equal(g.runtime->kind, RUNTIME_PYTHON);
 	assert_int_equal(g.version[0], '3');
 }
 
-static void live_jvm(void **state)
+/* A child that maps a file of that name: what a JVM or .NET looks like from outside. */
+static struct runtime_guess guess_mapping(const char *library)
 {
-	char source[] = "/tmp/podsnap-XXXXXX.java";
-	static const char text[] = "public class Wait { public static void main(String[] a) "
-				   "throws Exception { System.out.println(); System.out.flush(); "
-				   "Thread.sleep(600000); } }";
-	const char *argv[] = {"/usr/bin/java", "-Xmx64m", "-XX:TieredStopAtLevel=1", source, NULL};
+	char dir[] = "/tmp/podsnap-XXXXXX", path[64];
+	struct runtime_guess g;
+	pid_t child;
+	int fd, ready[2];
+	char byte;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/%s", dir, library);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	assert_int_equal(pipe(ready), 0);
+	child = fork();
+	if (child == 0) {
+		if (mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED) _exit(1);
+		close(ready[0]);
+		close(ready[1]);
+		for (;;)
+			pause();
+	}
+	close(fd);
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 0);
+	close(ready[0]);
+	g = guess_live(child);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	unlink(path);
+	rmdir(dir);
+	return g;
+}
+
+static void live_mapped_libraries(void **state)
+{
+	struct runtime_guess g = guess_mapping("libjvm.so");
+
+	assert_int_equal(g.runtime->kind, RUNTIME_JVM);
+	assert_int_equal(g.confidence, RUNTIME_MAPPED);
+	assert_contains(g.evidence, "/libjvm.so");
+	assert_int_equal(guess_mapping("libcoreclr.so").runtime->kind, RUNTIME_DOTNET);
+	assert_int_equal(guess_mapping("libnode.so.108").runtime->kind, RUNTIME_NODE);
+	assert_int_equal(guess_mapping("libjvm_other.so").runtime->kind, RUNTIME_NATIVE);
+}
+
+/* The diagnostics socket adds to the evidence; a plain file of its name does here. */
+static void live_dotnet_socket(void **state)
+{
+	char path[96];
+	pid_t child = fork();
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	_cleanup_facts_ struct runtime_facts facts = {0};
+	static const char map[] = "1000-2000 r-xp 00000000 00:01 5 /x/libcoreclr.so\n";
 	struct runtime_guess g;
 	int fd;
 
-	need(argv[0]);
-	fd = mkstemps(source, 5);
+	if (child == 0) {
+		for (;;)
+			pause();
+	}
+	snprintf(path, sizeof(path), "/tmp/dotnet-diagnostic-%d-1-socket", child);
+	fd = open(path, O_CREAT | O_EXCL | O_CLOEXEC | O_RDWR, 0600);
 	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, sizeof(text) - 1), (ssize_t)sizeof(text) - 1);
 	close(fd);
-	g = guess_program(argv);
-	unlink(source);
-	assert_int_equal(g.runtime->kind, RUNTIME_JVM);
-	assert_contains(g.evidence, "libjvm.so");
+	assert_int_equal(process_open(child, &p, NULL), 0);
+	facts.process = &p;
+	assert_int_equal(maps_parse(map, sizeof(map) - 1, &facts.maps, NULL), 0);
+	runtime_detect_facts(&facts, &g);
+	unlink(path);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_contains(g.evidence,
+			"maps /x/libcoreclr.so, has the socket /tmp/dotnet-diagnostic-");
 }
 
 static void live_native(void **state)
@@ -288,7 +337,8 @@ int main(void)
 	    cmocka_unit_test(go_and_its_version),
 	    cmocka_unit_test(symbols_and_sections_of_a_program),
 	    cmocka_unit_test(live_python),
-	    cmocka_unit_test(live_jvm),
+	    cmocka_unit_test(live_mapped_libraries),
+	    cmocka_unit_test(live_dotnet_socket),
 	    cmocka_unit_test(live_native),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
