@@ -1,0 +1,143 @@
+"""Pods that are captured: what they were before, and that nothing of it changed."""
+
+import glob
+import os
+import re
+
+from lib.wait import wait_until
+
+# A probe that lost its client notices within 30 s, its shell a little later.
+GONE_TIMEOUT_S = 90
+# The places of the pushed probe, and any other: the whole container is searched.
+FIND = (r"find / \( -path /proc -o -path /sys \) -prune -o -name '.podsnap*' -print 2>/dev/null;"
+        " echo end")
+
+
+def module_namespace(cluster):
+    """A generator for a fixture: a namespace that the tests of one file share."""
+    name = "m-" + os.urandom(4).hex()
+    cluster.namespace(name)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def pid_inside(pid):
+    """The pid of a process in its own namespace; 0 if it has ended."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+            return int(re.search(r"^NSpid:.*\s(\d+)$", status.read(), re.M)[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+class CapturePod:
+    """A pod whose container runs one of tests/targets as its process 1, and what it looked like
+    before anything was done to it."""
+
+    def __init__(self, cluster, namespace, name, program, *args, ready_line="ready", **fields):
+        self.cluster, self.namespace, self.name = cluster, namespace, name
+        self.command = ["/targets/" + program, *map(str, args)]
+        self.object = cluster.run_pod(name, *self.command, namespace=namespace,
+                                      ready_line=ready_line, **fields)
+        firsts = [pid for pid, argv in cluster.processes(self.object).items()
+                  if argv == self.command and pid_inside(pid) == 1]
+        assert len(firsts) == 1, cluster.processes(self.object)
+        self.pid = firsts[0]
+        self.before = self.others()
+
+    @property
+    def where(self):
+        """Operands and options that name it to podsnap and kubectl."""
+        return [self.name, "-n", self.namespace]
+
+    # --- the target
+
+    def thread_states(self):
+        """{tid: state letter}"""
+        states = {}
+        for path in glob.glob(f"/proc/{self.pid}/task/*/stat"):
+            try:
+                with open(path, encoding="utf-8", errors="replace") as stat:
+                    states[int(path.split("/")[4])] = stat.read().rpartition(")")[2].split()[0]
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        return states
+
+    def tracer(self):
+        with open(f"/proc/{self.pid}/status", encoding="utf-8") as status:
+            return int(re.search(r"^TracerPid:\s+(\d+)", status.read(), re.M)[1])
+
+    def assert_runs_freely(self):
+        """No thread is stopped, and nobody traces it."""
+        states = self.thread_states()
+        assert states and not set(states.values()) & set("tTX"), states
+        assert states.get(self.pid) != "Z", states
+        assert self.tracer() == 0
+
+    def await_runs_freely(self, timeout=GONE_TIMEOUT_S):
+        def free():
+            self.assert_runs_freely()
+            return True
+        wait_until(free, f"free run of {self.name}", timeout, interval=0.2)
+
+    def log(self):
+        return self.cluster.kubectl("logs", self.name, "-n", self.namespace,
+                                    "-c", self.object["spec"]["containers"][0]["name"])
+
+    def signal(self, name):
+        """Sends a signal to process 1 of the container."""
+        self.cluster.exec(self.name, "kill", "-" + name, "1", namespace=self.namespace)
+
+    def longest_gap_s(self):
+        """How long tests/targets/memory.c stood still at most since the last call."""
+        def gaps():
+            return re.findall(r"^beats \d+ gap (\d+) us$", self.log(), re.M)
+        known = len(gaps())
+        self.signal("USR1")
+        wait_until(lambda: len(gaps()) > known, "gap in the log", interval=0.2)
+        return int(gaps()[-1]) / 1e6
+
+    # --- what we put into it
+
+    def probes(self):
+        """{pid on this machine: command line} of running probes."""
+        return {pid: argv for pid, argv in self.cluster.processes(self.object).items()
+                if argv[1:] == ["serve"]}
+
+    def others(self):
+        """Processes in the pod but the target and its forks, as Cluster.processes(). Its zombies
+        are among them, but do not stay."""
+        return {pid: argv for pid, argv in self.cluster.processes(self.object).items()
+                if argv != self.command}
+
+    def assert_no_process_left(self):
+        now = self.others()
+        assert now == self.before, f"before: {self.before}, now: {now}"
+        assert os.path.exists(f"/proc/{self.pid}")
+
+    def files(self):
+        """Files of a probe anywhere in the container."""
+        found = self.cluster.exec(self.name, "sh", "-c", FIND,
+                                  namespace=self.namespace).splitlines()
+        assert found[-1:] == ["end"], found
+        return found[:-1]
+
+    def await_clean(self, timeout=GONE_TIMEOUT_S):
+        """No process and no file of ours is left, and every process that was there still is."""
+        def no_process():
+            self.assert_no_process_left()
+            return True
+        wait_until(no_process, f"end of the probe in {self.name}", timeout, interval=0.2)
+        assert self.files() == []
+        self.assert_runs_freely()
+        wait_until(no_process, f"end of our own exec in {self.name}", 10, interval=0.1)
+
+
+def peak_rss_bytes(pid):
+    """VmHWM of a process; 0 once it has ended."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+            found = re.search(r"^VmHWM:\s+(\d+) kB", status.read(), re.M)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(found[1]) * 1024 if found else 0
