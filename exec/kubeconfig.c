@@ -56,7 +56,7 @@ static int add_file(struct config *c, const char *path, bool may_lack, struct er
 		return err_set(e, ERR_LIMIT, "KUBECONFIG lists more than %d files", FILES_MAX);
 	r = io_read_file(AT_FDCWD, path, &text, e);
 	if (r == -ERR_NOT_FOUND && may_lack) return 0;
-	if (r < 0) return err_wrap(e, "kubeconfig %s", path);
+	if (r < 0) return err_wrap(e, "kubeconfig");
 	f = &c->files[c->count];
 	f->path = strdup(path);
 	if (!f->path) return no_memory(e);

@@ -14,6 +14,10 @@
 #define STOP_NS (5ull * NS_PER_S)        /* for the probe to end after CANCEL */
 #define BYE_NS (3ull * NS_PER_S)         /* for the exec to end after BYE */
 
+#define CUT_HINT                                                                                   \
+	"the API server, kubelet or container runtime was restarted, or the network failed: try "  \
+	"again"
+
 enum {
 	ACK_BYTES = 256 << 10, /* each costs the probe a wakeup and the API server a message */
 	READS_MAX = 64,        /* before writes, heartbeats and cancellation get a turn */
@@ -266,13 +270,16 @@ static int stopped_text(struct session *s, int exit_code, struct err *e)
 /* The exec never came to run our script. */
 static int start_error(struct session *s, const struct remote_status *status, struct err *e)
 {
+	/* What wraps the runtime's own words is long and says nothing. */
+	const char *reason = strstr(status->message, "exec: \"");
+
 	if (strstr(status->message, "container not found"))
 		return err_set(e, ERR_GONE, "container %s of pod %s does not run: %s",
 			       s->target->container, s->target->pod, status->message);
 	if (strstr(status->message, "executable file not found") || status->exit_code == 126 ||
 	    status->exit_code == 127) {
-		err_set(e, ERR_UNSUPPORTED, "container %s of pod %s has no shell: %.300s",
-			s->target->container, s->target->pod, status->message);
+		err_set(e, ERR_UNSUPPORTED, "container %s of pod %s has no shell: %s",
+			s->target->container, s->target->pod, reason ? reason : status->message);
 		return err_hint(e, "the probe is started by `sh`: choose another container of the "
 				   "pod with -c, or use an image that has a shell");
 	}
@@ -301,8 +308,7 @@ static int ended_error(struct session *s, struct err *e)
 		status->known ? "the server reports success although the probe did not say it is "
 				"done"
 			      : remote_end_text(s->remote));
-	return err_hint(e, "the API server, kubelet or container runtime was restarted, or the "
-			   "network failed: try again");
+	return err_hint(e, CUT_HINT);
 }
 
 static bool has_ended(const struct session *s)
@@ -495,6 +501,23 @@ static int step(struct session *s, struct err *e)
 	return 0;
 }
 
+/* Sending failed. What the other side sent before is still there: maybe its reason, maybe END. */
+static int broken(struct session *s, struct err *why)
+{
+	struct err cut = *why;
+
+	while (remote_receive(s->remote, why) == 1)
+		;
+	if (s->phase > PHASE_RUN) return 1;
+	if (s->push.state >= PUSH_FAILED || remote_status(s->remote)->known)
+		return ended_error(s, why);
+	err_set(why, ERR_NETWORK,
+		"the stream from pod %s, container %s, was cut after %" PRIu64 " bytes: %s",
+		s->target->pod, s->target->container, s->wire ? wire_received(s->wire) : 0,
+		cut.text);
+	return err_hint(why, CUT_HINT);
+}
+
 static int run(struct session *s, struct err *e)
 {
 	struct err why = {0};
@@ -502,6 +525,8 @@ static int run(struct session *s, struct err *e)
 
 	do {
 		r = step(s, &why);
+		if (r == -ERR_NETWORK && s->phase <= PHASE_RUN && !has_ended(s))
+			r = broken(s, &why);
 		/* A stream that can be written to still carries CANCEL; one that has ended does
 		 * not, and then the probe sees the end of its stdin. */
 		if (r < 0 && s->phase <= PHASE_RUN && !has_ended(s) && why.code != ERR_NETWORK) {

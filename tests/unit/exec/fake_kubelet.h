@@ -30,7 +30,7 @@ struct fake_kubelet {
 	uint64_t stall_after; /* bytes of stdin: no more is given to the command, no more is read */
 	const char *refusal;  /* the whole HTTP answer */
 	const char *status;   /* sent instead of running the command */
-	const char *shell[3]; /* instead of "sh" */
+	const char *shell[4]; /* instead of "sh" */
 
 	int port;
 	int listen_fd;
@@ -69,17 +69,26 @@ static inline bool fake_read_all(int fd, void *data, size_t len)
 	return recv(fd, data, len, MSG_WAITALL) == (ssize_t)len;
 }
 
+/* Header of an unmasked frame with a payload of less than 64 KiB. */
+static inline bool fake_frame_header(int fd, uint8_t first, size_t len)
+{
+	uint8_t head[4] = {first, (uint8_t)MIN(len, (size_t)126), (uint8_t)(len >> 8),
+			   (uint8_t)len};
+
+	return fake_write(fd, head, len < 126 ? 2 : 4);
+}
+
 /* One message, in two fragments where it is long enough. */
 static inline bool fake_message(int fd, int channel, const void *data, size_t len)
 {
-	uint8_t head[5] = {(uint8_t)(len > 1 ? 0x02 : 0x82), 126, 0, 2, (uint8_t)channel};
+	uint8_t channel_byte = (uint8_t)channel;
 	size_t first = len > 1 ? 1 : len, rest = len - first;
-	uint8_t more[4] = {0x80, 126, (uint8_t)(rest >> 8), (uint8_t)rest};
 
-	head[3] = (uint8_t)(1 + first);
-	if (!fake_write(fd, head, sizeof(head)) || !fake_write(fd, data, first)) return false;
-	return rest == 0 ||
-	       (fake_write(fd, more, sizeof(more)) && fake_write(fd, (const char *)data + 1, rest));
+	if (!fake_frame_header(fd, rest > 0 ? 0x02 : 0x82, 1 + first) ||
+	    !fake_write(fd, &channel_byte, 1) || !fake_write(fd, data, first))
+		return false;
+	return rest == 0 || (fake_frame_header(fd, 0x80, rest) &&
+			     fake_write(fd, (const char *)data + first, rest));
 }
 
 static inline void fake_status(int fd, const char *json)
@@ -195,14 +204,16 @@ static inline void fake_argv(const struct fake_kubelet *k, char *query, char *ar
 {
 	int n = 0;
 
-	for (int i = 0; i < 3 && k->shell[i]; i++)
+	bool replace = k->shell[0] != NULL;
+
+	for (int i = 0; i < 4 && k->shell[i]; i++)
 		argv[n++] = (char *)(uintptr_t)k->shell[i];
 	for (char *p = strtok(query, "&"); p && n < 15; p = strtok(NULL, "&")) {
 		if (strncmp(p, "command=", 8) != 0) continue;
 		fake_unescape(p + 8);
-		if (n > 0 || !k->shell[0] || strcmp(p + 8, "sh") != 0) argv[n++] = p + 8;
-		/* The shell replaces the first word. */
-		if (k->shell[0] && n > 0 && strcmp(argv[n - 1], "sh") == 0) n--;
+		/* The first word is the shell that is replaced. */
+		if (!replace) argv[n++] = p + 8;
+		replace = false;
 	}
 	argv[n] = NULL;
 }
@@ -261,7 +272,7 @@ static inline void fake_connection(struct fake_kubelet *k, int fd)
 		len += (size_t)n;
 		request[len] = '\0';
 	} while (!strstr(request, "\r\n\r\n"));
-	snprintf(k->request, sizeof(k->request), "%s", request);
+	snprintf(k->request, sizeof(k->request), "%.599s", request);
 	if (k->refusal) {
 		fake_write(fd, k->refusal, strlen(k->refusal));
 		return;

@@ -227,7 +227,9 @@ static void cancellation_ends_it_at_any_moment(void **state)
 		struct err e;
 
 		assert_int_equal(run_session(&kubelet, "frames=1000", &got, &e), -ERR_CANCELLED);
-		assert_int_equal(got.frames, i == 0 ? 0 : got.cancel_at);
+		/* What had arrived with that frame is still handed over. */
+		assert_true(i == 0 ? got.frames == 0 : got.frames >= got.cancel_at);
+		assert_true(got.frames < 1000);
 		assert_nothing_is_left();
 		close(got.cancel_fd);
 	}
@@ -285,7 +287,7 @@ static void what_prevents_a_start_is_explained(void **state)
 		const char *refusal, *status, *text, *hint;
 		int code;
 	} cases[] = {
-	    {"HTTP/1.1 403 Forbidden\r\nContent-Length: 46\r\n\r\n"
+	    {"HTTP/1.1 403 Forbidden\r\nContent-Length: 57\r\n\r\n"
 	     "{\"message\":\"pods \\\"p\\\" is forbidden: User \\\"x\\\"\"}",
 	     NULL, "is forbidden: User \"x\"", "resources: [\"pods/exec\"]", ERR_FORBIDDEN},
 	    {"HTTP/1.1 401 Unauthorized\r\nContent-Length: "
@@ -332,12 +334,13 @@ static void a_server_that_restarts_is_asked_again(void **state)
 static void a_container_without_a_place_names_those_it_tried(void **state)
 {
 	/* A directory that is not there, and a shell that may write nowhere. */
-	static const char deny[] = "unshare -m sh -c 'for d in /tmp /var/tmp /dev/shm /run; do "
-				   "mount -t tmpfs -o ro x $d || "
-				   "exit 99; done; mount -t tmpfs -o noexec x /dev/shm; cd /sys; "
-				   "TMPDIR=/nosuch exec sh -c "
-				   "\"$@\"' sh \"$@\"";
-	struct fake_kubelet kubelet = {.shell = {"sh", "-c", deny}};
+	static const char deny[] =
+	    "unshare -m sh -c '"
+	    "mount --bind /dev /dev && mount -o remount,bind,ro /dev && "
+	    "mount -t tmpfs -o noexec x /dev/shm && "
+	    "for d in /tmp /var/tmp /run; do mount -t tmpfs -o ro x $d || exit 99; done; "
+	    "cd /proc && TMPDIR=/nosuch exec sh \"$@\"' sh \"$@\"";
+	struct fake_kubelet kubelet = {.shell = {"sh", "-c", deny, "sh"}};
 	struct receiver got = {.frames = 0};
 	struct err e;
 
