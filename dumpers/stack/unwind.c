@@ -28,6 +28,9 @@ enum {
 	STEP_READS_MAX = 128 << 10,
 	REPORT_READS_MAX = 64 << 20,
 	THREAD_READS_MAX = 64 << 10,
+	/* Handlers interrupted by signals; each may go back to a lower stack pointer, in a circle.
+	 */
+	SIGNAL_FRAMES_MAX = 32,
 	END_TEXT_MAX = 160,
 };
 
@@ -326,6 +329,7 @@ static bool step(struct walk *w, bool has_rule, bool signal_frame)
 static size_t walk_frames(struct walk *w, struct unwind_frame *frames, size_t max)
 {
 	struct unwinder *u = w->u;
+	unsigned signals = 0;
 
 	for (size_t n = 0;;) {
 		const struct unwind_rule *rule =
@@ -334,6 +338,10 @@ static size_t walk_frames(struct walk *w, struct unwind_frame *frames, size_t ma
 		    rule ? rule->signal_frame : u->cpu->is_sigreturn(u->memory, w->pc);
 
 		frames[n++] = (struct unwind_frame){w->pc, w->sp, signal_frame, w->guessed};
+		if (signal_frame && ++signals > SIGNAL_FRAMES_MAX) {
+			fail(w, "more than %d signal frames", SIGNAL_FRAMES_MAX);
+			return n;
+		}
 		if (!step(w, rule != NULL, signal_frame)) return n;
 		if (n == max) {
 			fail(w, "more than %zu frames", max);
