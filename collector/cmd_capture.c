@@ -18,6 +18,7 @@ struct capture_job {
 	struct store *store;
 	struct progress progress;
 	struct buf result; /* members for the manifest's head */
+	bool has_memory;   /* some of the core, or of what a probe sent */
 };
 
 static int on_check(void *ctx, struct err *e)
@@ -27,12 +28,14 @@ static int on_check(void *ctx, struct err *e)
 
 static void on_progress(void *ctx, uint64_t done, uint64_t total)
 {
-	progress_show(&((struct capture_job *)ctx)->progress, done, total);
+	struct capture_job *job = ctx;
+	job->has_memory |= done > 0;
+	progress_show(&job->progress, done, total);
 }
 
 static void on_wire_progress(void *ctx, const struct wire_progress *p, uint64_t wire_bytes)
 {
-	progress_show(&((struct capture_job *)ctx)->progress, p->plain_done, p->plain_total);
+	on_progress(ctx, p->plain_done, p->plain_total);
 }
 
 static size_t job_room(void *ctx)
@@ -141,9 +144,10 @@ static int run(struct command_call *call, struct err *e)
 	if (!r) r = cancel_check(e);
 	if (!r) r = store_commit(job.store, job.result.data, e);
 	if (!r) r = print_result(&job, e);
-	/* A bundle that broke off is still evidence; one the user cancelled is not wanted. */
+	/* A bundle that broke off is still evidence; one the user cancelled is not wanted, nor one
+	 * that only says that there was a process. */
 	else if (job.store)
-		store_abort(job.store, r != -ERR_CANCELLED);
+		store_abort(job.store, job.has_memory && r != -ERR_CANCELLED);
 	store_free(job.store);
 	buf_done(&job.result);
 	return r;

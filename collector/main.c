@@ -1,6 +1,7 @@
 /* podsnap: finds the verb, reads the options, runs it, prints its error. */
 #include "base/io.h"
 #include "base/log.h"
+#include "base/suggest.h"
 #include "collector/cancel.h"
 #include "collector/command.h"
 #include "collector/config_file.h"
@@ -102,7 +103,13 @@ static int run_command(const struct command *c, int argc, char **argv)
 static int unknown_verb(const char *name)
 {
 	struct err e;
-	err_set(&e, ERR_USAGE, "there is no verb \"%s\"", name);
+	struct suggestion near;
+	suggest_init(&near, name, strlen(name));
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		suggest_consider(&near, commands[i]->name);
+	err_set(&e, ERR_USAGE, "there is no verb \"%s\"%s%s%s", name,
+		near.best ? "; did you mean " : "", near.best ? near.best : "",
+		near.best ? "?" : "");
 	err_hint(&e, "See: podsnap --help");
 	log_err(&e);
 	return 2;

@@ -43,7 +43,7 @@ def redis(targets, directory):
     target = targets.start_argv(
         ["redis-server", "--port", "0", "--unixsocket", f"{directory}/redis.sock", "--save", "",
          "--dir", directory], ready=None)
-    wait_output(target, "Ready to accept connections")
+    wait_output(target, "eady to accept connections")
     return target
 
 
