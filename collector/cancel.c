@@ -7,6 +7,8 @@
 atomic_bool cancel_requested;
 static volatile sig_atomic_t caught;
 static int event_fd = -1;
+static void (*volatile notify)(void *ctx);
+static void *volatile notify_ctx;
 
 static void on_signal(int sig)
 {
@@ -16,6 +18,8 @@ static void on_signal(int sig)
 	atomic_store(&cancel_requested, true);
 	uint64_t one = 1;
 	(void)!write(event_fd, &one, sizeof one);
+	void (*fn)(void *) = notify;
+	if (fn) fn(notify_ctx);
 	errno = saved;
 }
 
@@ -28,7 +32,15 @@ int cancel_catch_signals(struct err *e)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	return 0;
+}
+
+void cancel_notify(void (*fn)(void *ctx), void *ctx)
+{
+	notify = NULL;
+	notify_ctx = ctx;
+	notify = fn;
 }
 
 int cancel_fd(void)

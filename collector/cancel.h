@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 
 /* Catches SIGINT, SIGTERM and SIGHUP: the first asks to stop, a second ends the program at once.
- * SIGPIPE is ignored. */
+ * SIGPIPE and SIGXFSZ are ignored: the write that fails says why. */
 int cancel_catch_signals(struct err *e);
 /* True once a signal came. */
 extern atomic_bool cancel_requested;
@@ -15,6 +15,8 @@ extern atomic_bool cancel_requested;
 int cancel_fd(void);
 /* The signal, or 0. */
 int cancel_signal(void);
+/* fn(ctx) is called in the signal's handler, so only what is safe there; fn NULL: no longer. */
+void cancel_notify(void (*fn)(void *ctx), void *ctx);
 /* 0, or -ERR_CANCELLED when a signal came. */
 int cancel_check(struct err *e);
 

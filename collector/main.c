@@ -53,10 +53,10 @@ static int load_options(struct options *o, const struct command *c, int argc, ch
 	int r =
 	    options_parse_args(o, argc, argv, c->verb, &call->operands, &call->operand_count, e);
 	if (r) return r;
-	log_set_level(option_bool(o, OPT_TRACE)     ? LOG_TRACE
-		      : option_bool(o, OPT_VERBOSE) ? LOG_DEBUG
-		      : option_bool(o, OPT_QUIET)   ? LOG_ERROR
-						    : LOG_INFO);
+	log_set_level(option_bool(o, OPT_TRACE) || option_int(o, OPT_VERBOSE) > 1 ? LOG_TRACE
+		      : option_bool(o, OPT_VERBOSE)                               ? LOG_DEBUG
+		      : option_bool(o, OPT_QUIET)                                 ? LOG_ERROR
+										  : LOG_INFO);
 	if (option_bool(o, OPT_HELP)) return 0;
 	r = options_parse_env(o, e);
 	if (!r) r = config_file_load(o, option_string(o, OPT_CONFIG), e);

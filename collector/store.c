@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/rfc3339.h"
+#include "collector/cancel.h"
 #include "collector/meta.h"
 #include "upload/sink.h"
 
@@ -66,6 +67,11 @@ static void bundle_name(const struct store *s, const struct bundle_entry *first,
 	}
 }
 
+static void cancel_sink(void *sink)
+{
+	sink_cancel(sink);
+}
+
 static int open_sink(struct store *s, const struct bundle_entry *first, struct err *e)
 {
 	char name[1024];
@@ -88,6 +94,7 @@ static int open_sink(struct store *s, const struct bundle_entry *first, struct e
 		sink_free(inner);
 		return r;
 	}
+	cancel_notify(cancel_sink, s->sink);
 	struct epoll_event event = {.events = EPOLLIN};
 	if (epoll_ctl(s->room_fd, EPOLL_CTL_ADD, sink_wakeup_fd(s->sink), &event)) {
 		return err_errno(e, "epoll_ctl");
@@ -177,6 +184,7 @@ void store_free(struct store *s)
 	for (size_t i = 0; i < s->held_count; i++)
 		free(s->held[i].data);
 	assembler_free(s->assembler);
+	cancel_notify(NULL, NULL);
 	sink_free(s->sink);
 	close(s->room_fd);
 	free(s);
