@@ -140,11 +140,14 @@ bool kube_status_passes(int status)
 void kube_back_off(int attempt, const char *retry_after)
 {
 	uint64_t ms = BACK_OFF_FIRST_MS << MIN(attempt - 1, 10);
-	unsigned asked_s;
 	struct timespec t;
 
-	if (retry_after && sscanf(retry_after, "%4u", &asked_s) == 1)
-		ms = MAX(ms, asked_s * (uint64_t)1000);
+	/* A date instead of seconds reads as 0. */
+	if (retry_after) {
+		uint64_t asked_s = strtoul(retry_after, NULL, 10);
+
+		ms = MAX(ms, MIN(asked_s, BACK_OFF_MAX_MS) * 1000);
+	}
 	ms = MIN(ms, BACK_OFF_MAX_MS);
 	t = (struct timespec){.tv_sec = (time_t)(ms / 1000),
 			      .tv_nsec = (long)(ms % 1000 * NS_PER_MS)};

@@ -293,13 +293,12 @@ static int load_token(const struct entry *from, struct kube_access *ret, struct 
 	return r;
 }
 
-static int load_user(const struct entry *from, bool token_given, struct kube_access *ret,
-		     struct err *e)
+static int load_user(const struct entry *from, struct kube_access *ret, struct err *e)
 {
 	char whose[400];
-	int r = token_given ? 0 : check_supported(from, e);
+	int r = check_supported(from, e);
 
-	if (r == 0 && !token_given) r = load_token(from, ret, e);
+	if (r == 0) r = load_token(from, ret, e);
 	if (r == 0) r = load_pem(from, "client-certificate", &ret->cert, e);
 	if (r == 0) r = load_pem(from, "client-key", &ret->key, e);
 	if (r < 0) return r;
@@ -337,7 +336,8 @@ static int load_entries(const struct config *c, const struct kube_options *optio
 	}
 	if (r == 0 && user && *user) {
 		if (!find(c, "users", "user", user, &entry)) return lacks(c, "user", user, e);
-		r = load_user(&entry, options->token != NULL, ret, e);
+		/* A token that was given is meant: a certificate beside it would win. */
+		if (!options->token) r = load_user(&entry, ret, e);
 	}
 	return r;
 }

@@ -29,7 +29,7 @@ static const char script[] =
     "say() { echo \"podsnap-push: $*\" >&2; }\n"
     "die() { say \"error $*\"; exit 125; }\n"
     "clean() {\n"
-    " [ -z \"$h\" ] || kill \"$h\"\n"
+    " [ -z \"$h\" ] || { kill \"$h\"; wait \"$h\"; }\n"
     " [ -z \"$w\" ] || { kill \"$w\"; wait \"$w\"; }\n"
     " [ -z \"$f\" ] || rm -f \"$f\"\n"
     "}\n"
@@ -150,7 +150,8 @@ static void take_line(struct push *p)
 	} else if (strncmp(line, "error ", 6) == 0 && p->state < PUSH_FAILED) {
 		p->state = PUSH_FAILED;
 		snprintf(p->reason, sizeof(p->reason), "%s", line + 6);
-	} else if (sscanf(line, "exit %d", &p->exit_code) == 1 && p->state == PUSH_SENT) {
+	} else if (strncmp(line, "exit ", 5) == 0 && p->state == PUSH_SENT) {
+		p->exit_code = (int)strtol(line + 5, NULL, 10);
 		p->state = PUSH_EXITED;
 	}
 }

@@ -49,11 +49,24 @@ void remote_status_parse(const char *text, size_t len, struct remote_status *ret
 		cJSON_ArrayForEach(cause, json_doc_get(doc, "details.causes"))
 		{
 			if (strcmp(json_doc_text(cause, "reason"), "ExitCode") == 0)
-				ret->exit_code = atoi(json_doc_text(cause, "message"));
+				ret->exit_code =
+				    (int)strtol(json_doc_text(cause, "message"), NULL, 10);
 		}
 	}
 	for (char *p = ret->message; *p; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f) *p = ' ';
+}
+
+/* It comes in pieces: it is complete once it is JSON, or when nothing comes any more. */
+static void take_status(struct remote *r, bool ended)
+{
+	const struct buf *text = &r->status_text;
+	cJSON *doc = NULL;
+
+	if (r->status.known || text->len == 0) return;
+	if (ended || json_doc_parse(text->data, text->len, "", &doc, NULL) == 0)
+		remote_status_parse(text->data, text->len, &r->status);
+	cJSON_Delete(doc);
 }
 
 static int on_message(void *ctx, const uint8_t *data, size_t len, bool first, struct err *e)
@@ -73,7 +86,7 @@ static int on_message(void *ctx, const uint8_t *data, size_t len, bool first, st
 	case REMOTE_STATUS:
 		if (buf_append(&r->status_text, data, len, NULL) < 0)
 			return err_set(e, ERR_PROTOCOL, "the server's status is too long");
-		remote_status_parse(r->status_text.data, r->status_text.len, &r->status);
+		take_status(r, false);
 		return 0;
 	default:
 		return err_set(e, ERR_PROTOCOL, "the server sent data on channel %d", r->channel);
@@ -296,6 +309,7 @@ int remote_receive(struct remote *r, struct err *e)
 	if (code < 0) {
 		r->ended = true;
 		snprintf(r->end_text, sizeof(r->end_text), "%.255s", why.text);
+		take_status(r, true);
 		code = websocket_feed_end(r->ws, e);
 		/* That it was cut is for the caller to judge: remote_ended. */
 		return code == -ERR_TRUNCATED ? 0 : code;
@@ -306,6 +320,7 @@ int remote_receive(struct remote *r, struct err *e)
 		snprintf(r->end_text, sizeof(r->end_text),
 			 "the exec stream was closed by the server (WebSocket status %d)",
 			 websocket_close_code(r->ws));
+		take_status(r, true);
 	}
 	return code < 0 ? code : 1;
 }

@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > (1 << 16)) return 0;
 	if (yaml_parse(data, size, "fuzz", &root, NULL) == 0) {
 		check(root, NULL, 1);
-		yaml_free(root);
+		yaml_node_free(root);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(names_files); i++) {
 		const uint8_t *at = memmem(data, size, names_files[i], strlen(names_files[i]));
