@@ -116,6 +116,7 @@ static int append_items(struct option_value *v, struct item_list *more, struct e
 	size_t count = v->item_count + more->count;
 	char **items;
 
+	if (!more->count) return 0;
 	if (count > OPTION_ITEMS_MAX)
 		return err_set(e, ERR_USAGE, "more than %d items", OPTION_ITEMS_MAX);
 	items = reallocarray(v->items, count, sizeof(*items));

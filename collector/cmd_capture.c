@@ -94,10 +94,9 @@ static int print_json(struct capture_job *job, const struct bundle_totals *t, st
 
 static uint64_t pause_of(const struct capture_job *job)
 {
-	unsigned long long ns = 0;
-	const char *at = job->result.data ? strstr(job->result.data, "\"pause_ns\":") : NULL;
-	if (at) sscanf(at, "\"pause_ns\":%llu", &ns);
-	return ns;
+	static const char key[] = "\"pause_ns\":";
+	const char *at = job->result.data ? strstr(job->result.data, key) : NULL;
+	return at ? strtoull(at + strlen(key), NULL, 10) : 0;
 }
 
 static int print_result(struct capture_job *job, struct err *e)

@@ -128,7 +128,7 @@ static void take_note(const char *owner, size_t owner_len, uint32_t type, const 
 		      size_t desc_len, struct elf_id *ret)
 {
 	if (owner_len == 4 && !memcmp(owner, "Go\0\0", 4)) ret->has_go_note = true;
-	if (owner_len != 4 || memcmp(owner, "GNU\0", 4) || type != NT_GNU_BUILD_ID) return;
+	if (owner_len != 4 || memcmp(owner, "GNU\0", 4) != 0 || type != NT_GNU_BUILD_ID) return;
 	if (ret->build_id_len || desc_len == 0 || desc_len > sizeof(ret->build_id)) return;
 	memcpy(ret->build_id, desc, desc_len);
 	ret->build_id_len = desc_len;

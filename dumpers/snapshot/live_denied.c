@@ -39,10 +39,14 @@ static uint64_t status_number(const char *status, const char *key)
 static bool ids_match(const char *status, const char *key, unsigned long ours)
 {
 	const char *at = strstr(status, key);
-	unsigned long a, b, c;
+	char *end;
 
-	return at && sscanf(at + strlen(key), "%lu %lu %lu", &a, &b, &c) == 3 && a == ours &&
-	       b == ours && c == ours;
+	if (!at) return false;
+	at += strlen(key);
+	for (int i = 0; i < 3; i++, at = end) {
+		if (strtoul(at, &end, 10) != ours || end == at) return false;
+	}
+	return true;
 }
 
 static void gather(struct live *l, struct permission_facts *f)
@@ -70,7 +74,7 @@ static void gather(struct live *l, struct permission_facts *f)
 	/* proc(5): the files of a process that is not dumpable belong to root. */
 	f->not_dumpable = fstatat(l->proc_fd, "status", &st, 0) == 0 && st.st_uid != f->uid;
 	if (read_text(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope", text, sizeof(text)))
-		f->yama = atoi(text);
+		f->yama = (int)strtol(text, NULL, 10);
 }
 
 /* Sets the hint from the first rule that forbids. */

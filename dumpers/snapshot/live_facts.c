@@ -77,7 +77,8 @@ static pid_t last_number(const char *status, const char *key, unsigned *ret_coun
 	long last = 0;
 
 	*ret_count = 0;
-	while (at && *at && *at != '\n') {
+	if (!at) return 0;
+	while (*at && *at != '\n') {
 		char *end;
 		long n = strtol(at, &end, 10);
 
@@ -228,20 +229,24 @@ void live_read_thread(struct live *l, pid_t tid, struct snapshot_thread *t)
 
 void live_read_syscall(struct live *l, pid_t tid, struct snapshot_thread *t)
 {
-	unsigned long long args[6], sp, pc;
-	char text[512];
+	/* proc(5): "NR ARG1..ARG6 SP PC", "-1 SP PC" outside a system call, or "running". */
+	uint64_t values[8];
+	size_t count = 0;
+	char text[512], *at, *end;
 	long long nr;
 
 	if (!live_read_task(l, tid, "syscall", text, sizeof(text))) return;
-	if (sscanf(text, "%lld %llx %llx %llx %llx %llx %llx %llx %llx", &nr, &args[0], &args[1],
-		   &args[2], &args[3], &args[4], &args[5], &sp, &pc) == 9) {
-		t->in_syscall = nr >= 0;
-		t->syscall_nr = nr >= 0 ? (uint64_t)nr : 0;
-	} else if (sscanf(text, "-1 %llx %llx", &sp, &pc) != 2) {
-		return;
+	nr = strtoll(text, &at, 10);
+	if (at == text) return;
+	for (; count < ARRAY_SIZE(values); count++, at = end) {
+		values[count] = strtoull(at, &end, 16);
+		if (end == at) break;
 	}
-	t->sp = sp;
-	t->pc = pc;
+	if (count != (nr < 0 ? 2 : ARRAY_SIZE(values))) return;
+	t->in_syscall = nr >= 0;
+	t->syscall_nr = nr >= 0 ? (uint64_t)nr : 0;
+	t->sp = values[count - 2];
+	t->pc = values[count - 1];
 }
 
 static int add_thread(struct live *l, pid_t tid, struct err *e)
