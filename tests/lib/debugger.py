@@ -27,10 +27,11 @@ def without_xsave_warning(text):
 
 
 def backtraces(exe, core):
-    """The text of `thread apply all bt`, by lwp."""
+    """The lines of `thread apply all bt`, by lwp."""
     text = without_xsave_warning(gdb(exe, core, "-ex", "thread apply all bt"))
     parts = re.split(r"^Thread \d+ \(.*?LWP (\d+).*?\):$", text, flags=re.M)
-    return {int(lwp): body.strip() for lwp, body in zip(parts[1::2], parts[2::2])}
+    return {int(lwp): [line for line in body.splitlines() if line]
+            for lwp, body in zip(parts[1::2], parts[2::2])}
 
 
 def frames(exe, core):
