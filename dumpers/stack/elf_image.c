@@ -34,7 +34,11 @@ static void take_load(const Elf64_Phdr *p, struct elf_image *image, bool *has_fi
 	}
 	if (image->load_count < ELF_IMAGE_LOADS_MAX)
 		image->loads[image->load_count++] =
-		    (struct elf_load){p->p_offset, p->p_vaddr, p->p_filesz, p->p_memsz};
+		    (struct elf_load){.offset = p->p_offset,
+				      .vaddr = p->p_vaddr,
+				      .filesz = p->p_filesz,
+				      .memsz = p->p_memsz,
+				      .executable = (p->p_flags & PF_X) != 0};
 }
 
 int elf_image_read(elf_read_fn read, void *ctx, struct elf_image *ret, struct err *e)
@@ -80,10 +84,26 @@ bool elf_image_vaddr(const struct elf_image *image, uint64_t offset, uint64_t *r
 	return false;
 }
 
+bool elf_image_is_code(const struct elf_image *image, uint64_t vaddr)
+{
+	for (size_t i = 0; i < image->load_count; i++) {
+		const struct elf_load *l = &image->loads[i];
+
+		if (l->executable && vaddr >= l->vaddr && vaddr - l->vaddr < l->memsz) return true;
+	}
+	return false;
+}
+
 bool elf_image_equal(const struct elf_image *a, const struct elf_image *b)
 {
+	for (size_t i = 0; i < MIN(a->load_count, b->load_count); i++) {
+		const struct elf_load *x = &a->loads[i], *y = &b->loads[i];
+
+		if (x->offset != y->offset || x->vaddr != y->vaddr || x->filesz != y->filesz ||
+		    x->memsz != y->memsz || x->executable != y->executable)
+			return false;
+	}
 	return a->machine == b->machine && a->type == b->type && a->entry == b->entry &&
 	       a->low == b->low && a->high == b->high && a->eh_frame_hdr == b->eh_frame_hdr &&
-	       a->eh_frame_hdr_size == b->eh_frame_hdr_size && a->load_count == b->load_count &&
-	       memcmp(a->loads, b->loads, a->load_count * sizeof(a->loads[0])) == 0;
+	       a->eh_frame_hdr_size == b->eh_frame_hdr_size && a->load_count == b->load_count;
 }

@@ -12,6 +12,7 @@ enum { ELF_IMAGE_LOADS_MAX = 16, ELF_IMAGE_PHDRS_MAX = 512 };
 
 struct elf_load {
 	uint64_t offset, vaddr, filesz, memsz; /* bytes and addresses of a PT_LOAD */
+	bool executable;
 };
 struct elf_image {
 	uint16_t machine, type;
@@ -32,6 +33,8 @@ struct elf_image {
 int elf_image_read(elf_read_fn read, void *ctx, struct elf_image *ret, struct err *e);
 /* p_vaddr of a file offset; false if no segment holds it. */
 bool elf_image_vaddr(const struct elf_image *image, uint64_t offset, uint64_t *ret);
+/* Is the address in an executable segment? */
+bool elf_image_is_code(const struct elf_image *image, uint64_t vaddr);
 /* Do both describe the same program? The check of last resort where there is no build-id. */
 bool elf_image_equal(const struct elf_image *a, const struct elf_image *b);
 

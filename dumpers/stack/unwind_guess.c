@@ -2,12 +2,17 @@
 
 #include "dumpers/stack/modules_internal.h"
 
+/* A core of another program need not say how text was mapped: then the module's segments tell. */
 bool guess_is_code(struct target_memory *memory, uint64_t pc)
 {
 	const struct modules *modules = target_memory_modules(memory);
 	const struct map *map = maps_find(&modules_snapshot(modules)->maps, pc);
+	const struct module *module;
 
-	return map && map->prot & PROT_EXEC;
+	if (!map) return false;
+	if (map->prot & PROT_EXEC) return true;
+	module = modules_find(modules, pc);
+	return module && elf_image_is_code(module_image(module), pc - module->bias);
 }
 
 static bool read_word(struct target_memory *memory, uint64_t addr, uint64_t *ret)
