@@ -227,7 +227,7 @@ static int walk_entries(struct bundle *b, struct walk *w, struct manifest *found
 {
 	uint64_t plain = frame_index_end(&b->index).plain, offset = 0;
 	struct bundle_entry *entry = NULL;
-	struct tar_header header;
+	struct tar_header header = {0};
 	size_t cap = 0;
 	int r;
 

@@ -114,6 +114,7 @@ static int parse_children(struct parse *p, struct yaml_node *parent, int depth, 
 
 	for (;;) {
 		_cleanup_free_ char *key = NULL;
+		struct yaml_node *child = NULL;
 		yaml_event_t event;
 		int r = next_event(p, &event, e);
 
@@ -128,11 +129,12 @@ static int parse_children(struct parse *p, struct yaml_node *parent, int depth, 
 			if (r == 0) r = next_event(p, &event, e);
 			if (r < 0) return r;
 		}
-		r = parse_value(p, &event, depth + 1, tail, e);
+		r = parse_value(p, &event, depth + 1, &child, e);
 		yaml_event_delete(&event);
-		if (r < 0) return r;
-		(*tail)->key = STEAL_PTR(key);
-		tail = &(*tail)->next;
+		if (r < 0 || !child) return r;
+		child->key = STEAL_PTR(key);
+		*tail = child;
+		tail = &child->next;
 	}
 }
 

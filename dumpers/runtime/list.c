@@ -124,7 +124,7 @@ static bool is_kernel_thread(const struct process *p, const struct proc_status *
 static int read_listed(pid_t pid, struct process_item *ret, struct err *e)
 {
 	_cleanup_process_ struct process p = PROCESS_INIT;
-	struct proc_status status;
+	struct proc_status status = {0};
 
 	if (pid == getpid()) return 1;
 	if (process_open(pid, &p, NULL) < 0 || process_status(&p, &status, NULL) < 0) return 1;
@@ -135,7 +135,7 @@ static int read_listed(pid_t pid, struct process_item *ret, struct err *e)
 static int read_named(pid_t pid, struct process_item *ret, struct err *e)
 {
 	_cleanup_process_ struct process p = PROCESS_INIT;
-	struct proc_status status;
+	struct proc_status status = {0};
 	int r = process_open(pid, &p, e);
 
 	if (r == 0) r = process_status(&p, &status, e);
@@ -199,7 +199,7 @@ static int list_own_line(struct pids *ret, struct err *e)
 
 	for (int i = 0; i < ANCESTORS_MAX && pid > 0; i++) {
 		_cleanup_process_ struct process p = PROCESS_INIT;
-		struct proc_status status;
+		struct proc_status status = {0};
 		int r = add_pid(ret, pid, e);
 
 		if (r < 0) return r;
@@ -227,7 +227,7 @@ static bool is_candidate(pid_t pid, const struct buf *own_group, bool *ret_same_
 {
 	_cleanup_process_ struct process p = PROCESS_INIT;
 	_cleanup_buf_ struct buf group = BUF_INIT(CGROUP_TEXT_MAX);
-	struct proc_status status;
+	struct proc_status status = {0};
 
 	if (process_open(pid, &p, NULL) < 0 || process_check(&p, NULL) < 0 ||
 	    process_status(&p, &status, NULL) < 0 || is_kernel_thread(&p, &status))

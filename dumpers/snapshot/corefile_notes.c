@@ -145,7 +145,7 @@ static int read_prpsinfo(struct corefile *c, const struct note *n, struct err *e
 static int read_xstate(struct corefile *c, const struct note *n, struct snapshot_thread *t,
 		       struct err *e)
 {
-	char *data;
+	char *data = NULL;
 	int r = read_whole(c, n, SNAPSHOT_XSTATE_MAX, &data, e);
 
 	if (r) return r;
