@@ -272,6 +272,8 @@ int remote_flush(struct remote *r, struct err *e)
 		if (len == 0 && !stream_pending(r->stream)) return 0;
 		taken = 0;
 		code = stream_send(r->stream, data, len, &taken, e);
+		/* Then only the answer to a close frame waits, and nobody for it. */
+		if (code < 0 && r->ended) return 0;
 		if (code < 0) return code;
 		websocket_written(r->ws, taken);
 	} while (taken > 0);
@@ -285,7 +287,7 @@ int remote_send(struct remote *r, const void *data, size_t len, size_t *ret_take
 	size_t taken = 0;
 	int code = 0;
 
-	while (taken < len && websocket_output(r->ws, &waiting) < WAITING_MAX) {
+	while (!r->ended && taken < len && websocket_output(r->ws, &waiting) < WAITING_MAX) {
 		size_t n = MIN(len - taken, (size_t)MESSAGE_BYTES);
 
 		code = websocket_send(r->ws, REMOTE_STDIN, p + taken, n, e);

@@ -42,8 +42,8 @@ static inline void remote_free_ptr(struct remote **r)
 }
 #define _cleanup_remote_ _cleanup_(remote_free_ptr)
 
-/* Takes up to len bytes for stdin over, maybe none: *ret_taken. -ERR_NETWORK, and -ERR_USAGE after
- * the end. */
+/* Takes up to len bytes for stdin over, maybe none: *ret_taken; none after the end. -ERR_NETWORK.
+ */
 int remote_send(struct remote *r, const void *data, size_t len, size_t *ret_taken, struct err *e);
 /* Reads once and hands over what came: 1; 0 when nothing is there now, or remote_ended. */
 int remote_receive(struct remote *r, struct err *e);
