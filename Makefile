@@ -103,7 +103,7 @@ $(foreach f,app probe test fuzz,$(eval $(call compile_rule,$(f))))
 
 # --- programs ------------------------------------------------------------------------------------
 PROBE_OBJS = $(patsubst %.c,$(BUILD)/probe/%.o,$(PROBE_ONLY) $(PROBE_SHARED))
-# With its symbols, for a debugger and for scripts/lint-probe.
+# With its symbols, for a debugger and scripts/lint-probe.
 $(BUILD)/podsnap-probe.full: $(PROBE_OBJS) $(call archives,$(PROBE_MODULES),probe)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_probe) -o $@ $^ $(LIBS_probe)
