@@ -43,7 +43,6 @@ static bool in_ranges(const struct range_list *list, uint64_t addr, uint64_t *en
 static enum mem_state missing_state(const struct corefile *c, uint64_t addr, uint64_t *end)
 {
 	const struct map *map = maps_find(&c->base.maps, addr);
-	size_t low = 0, high = c->base.maps.count;
 
 	if (in_ranges(&c->zero, addr, end)) return MEM_ZERO;
 	if (in_ranges(&c->file_pages, addr, end)) return MEM_FILE;
@@ -52,15 +51,7 @@ static enum mem_state missing_state(const struct corefile *c, uint64_t addr, uin
 		*end = MIN(*end, map->end);
 		return !c->ours && map->name[0] == '/' ? MEM_FILE : MEM_NOT_CAPTURED;
 	}
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (c->base.maps.v[mid].start <= addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (low < c->base.maps.count) *end = MIN(*end, c->base.maps.v[low].start);
+	*end = MIN(*end, snapshot_map_above(&c->base, addr));
 	return MEM_UNMAPPED;
 }
 

@@ -10,22 +10,6 @@
 
 enum { PAGE = 4096 };
 
-/* Start of the first map above addr, else the end of addresses. */
-static uint64_t next_map(const struct maps *maps, uint64_t addr)
-{
-	size_t low = 0, high = maps->count;
-
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (maps->v[mid].start <= addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < maps->count ? maps->v[low].start : UINT64_MAX;
-}
-
 /* len, but not beyond end. */
 static size_t clip(uint64_t addr, size_t len, uint64_t end)
 {
@@ -50,7 +34,7 @@ static size_t live_read(struct snapshot *s, uint64_t addr, void *data, size_t le
 	/* A running target may have mapped more than the list says. */
 	if (!map && s->consistency != CONSISTENCY_RUNNING) {
 		*state = MEM_UNMAPPED;
-		return clip(addr, len, next_map(&s->maps, addr));
+		return clip(addr, len, snapshot_map_above(s, addr));
 	}
 	if (map) len = clip(addr, len, map->end);
 	do {
@@ -75,7 +59,7 @@ static uint64_t live_extent(struct snapshot *s, uint64_t addr, uint64_t end, enu
 	atomic_fetch_add(&l->progress, 1);
 	if (!map) {
 		*state = MEM_UNMAPPED;
-		return MIN(end, next_map(&s->maps, addr));
+		return MIN(end, snapshot_map_above(s, addr));
 	}
 	*state = live_page_state(l, map, addr, &state_end);
 	return MIN(end, state_end);

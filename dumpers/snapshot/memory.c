@@ -1,7 +1,5 @@
 #include "dumpers/snapshot/memory.h"
 
-#include "dumpers/snapshot/regs.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,31 +9,37 @@ struct memory_snapshot {
 	size_t count;
 };
 
+/* The first range that ends above addr; count if there is none. */
+static size_t range_above(const struct memory_snapshot *m, uint64_t addr)
+{
+	size_t low = 0, high = m->count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (m->ranges[mid].end <= addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 /* The range or gap that holds addr: its state and end. */
 static enum mem_state state_at(const struct memory_snapshot *m, uint64_t addr, uint64_t *ret_end,
 			       const struct memory_range **ret_range)
 {
-	const struct map *map;
-	uint64_t end = UINT64_MAX;
+	const struct map *map = maps_find(&m->base.maps, addr);
+	size_t i = range_above(m, addr);
+	uint64_t end = i < m->count ? m->ranges[i].start : UINT64_MAX;
 
 	*ret_range = NULL;
-	for (size_t i = 0; i < m->count; i++) {
-		const struct memory_range *r = &m->ranges[i];
-
-		if (addr >= r->start && addr < r->end) {
-			*ret_end = r->end;
-			*ret_range = r;
-			return r->state;
-		}
-		if (r->start > addr && r->start < end) end = r->start;
+	if (i < m->count && end <= addr) {
+		*ret_range = &m->ranges[i];
+		*ret_end = m->ranges[i].end;
+		return m->ranges[i].state;
 	}
-	map = maps_find(&m->base.maps, addr);
-	for (size_t i = 0; i < m->base.maps.count; i++) {
-		const struct map *v = &m->base.maps.v[i];
-
-		if (v->start > addr && v->start < end) end = v->start;
-	}
-	*ret_end = map ? MIN(end, map->end) : end;
+	*ret_end = MIN(end, map ? map->end : snapshot_map_above(&m->base, addr));
 	return map ? MEM_NOT_CAPTURED : MEM_UNMAPPED;
 }
 

@@ -54,7 +54,4 @@ const struct regs_layout *regs_layout(uint16_t e_machine);
 /* Sets pc, sp, in_syscall and syscall_nr from gregs; leaves them if gregs_len does not fit. */
 void regs_derive(const struct regs_layout *layout, struct snapshot_thread *t);
 
-/* By tid, the thread whose tid is pid first: the order of snapshot.threads. */
-void snapshot_sort_threads(struct snapshot *s);
-
 #endif

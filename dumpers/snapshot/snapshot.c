@@ -1,7 +1,5 @@
 #include "dumpers/snapshot/snapshot.h"
 
-#include "dumpers/snapshot/regs.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,4 +149,19 @@ void snapshot_sort_threads(struct snapshot *s)
 	/* qsort_r may copy through a temporary of the whole array: fine, it is outside the pause.
 	 */
 	qsort_r(s->threads, s->thread_count, sizeof(*s->threads), compare_threads, &s->id.pid);
+}
+
+uint64_t snapshot_map_above(const struct snapshot *s, uint64_t addr)
+{
+	size_t low = 0, high = s->maps.count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (s->maps.v[mid].start <= addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < s->maps.count ? s->maps.v[low].start : UINT64_MAX;
 }

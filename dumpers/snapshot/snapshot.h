@@ -125,5 +125,9 @@ static inline void snapshot_free_ptr(struct snapshot **s)
 
 /* For origins: frees threads and maps of the embedded part. */
 void snapshot_base_done(struct snapshot *s);
+/* For origins: the thread whose tid is id.pid first, then by tid. */
+void snapshot_sort_threads(struct snapshot *s);
+/* For origins: start of the lowest map above addr, UINT64_MAX if there is none. */
+uint64_t snapshot_map_above(const struct snapshot *s, uint64_t addr);
 
 #endif
