@@ -6,16 +6,18 @@
 #include <sys/random.h>
 
 #define MARK "podsnap-push: "
+#define WATCHDOG_S "15" /* a push that stands is over after 15 to 30 s */
 
 /*
- * For dash, bash and busybox ash. Arguments: size, random name, `uname -m` that the probe is for.
+ * For dash, bash and busybox ash. Arguments: size, random name, `uname -m` that the probe is for,
+ * seconds between two looks of the watchdog.
  *
  * - The file is made with noclobber (O_EXCL): in a shared /tmp its name may be waiting for us. Its
  *   name tells the probe that it may unlink itself.
  * - A place is tried by running a script there, and by filling it: a tmpfs may be small or noexec.
  *   127 is a script whose /bin/sh does not exist, which is no fault of the place.
  * - Where the client or the container runtime dies, stdin may never end, and no signal comes: the
- *   watchdog ends a push that got no byte for 15 to 30 s. It must not hold stdout, or the exec
+ *   watchdog ends a push that got no byte between two looks. It must not hold stdout, or the exec
  * would not end before it does.
  * - Whoever kills a process here waits for it: an orphan would become a zombie of the container's
  *   process 1, which is the target and need not reap what it did not start.
@@ -25,7 +27,7 @@
  */
 static const char script[] =
     "umask 077\n"
-    "n=$1 m=$3 f='' h='' w='' why=''\n"
+    "n=$1 m=$3 g=$4 f='' h='' w='' why=''\n"
     "say() { echo \"podsnap-push: $*\" >&2; }\n"
     "die() { say \"error $*\"; exit 125; }\n"
     "clean() {\n"
@@ -65,7 +67,7 @@ static const char script[] =
     " trap - EXIT HUP INT\n"
     " b=$! p=''\n"
     " trap '[ \"$!\" = \"$b\" ] || { kill $!; wait $!; }; exit 0' TERM\n"
-    " while sleep 15 & wait $!; do\n"
+    " while sleep $g & wait $!; do\n"
     "  q=$(wc -c <\"$f\")\n"
     "  [ \"$q\" != \"$p\" ] || kill $$\n"
     "  p=$q\n"
@@ -120,6 +122,7 @@ int push_init(struct push *p, const void *probe, size_t len, struct err *e)
 	p->command[4] = p->size;
 	p->command[5] = p->name;
 	p->command[6] = machine_name(push_e_machine(p));
+	p->command[7] = WATCHDOG_S;
 	return 0;
 }
 

@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 
-enum { PUSH_ARGUMENTS = 7, PUSH_TEXT_MAX = 4 << 10 };
+enum { PUSH_ARGUMENTS = 8, PUSH_TEXT_MAX = 4 << 10 };
 
 enum push_state {
 	PUSH_PREPARING, /* the script looks for a place */
@@ -33,7 +33,7 @@ struct push {
 	 * control characters but line breaks. */
 	char text[PUSH_TEXT_MAX + 1];
 	size_t text_len;
-	/* The command: sh -c SCRIPT podsnap SIZE NAME MACHINE */
+	/* The command: sh -c SCRIPT podsnap SIZE NAME MACHINE WATCHDOG_SECONDS */
 	const char *command[PUSH_ARGUMENTS];
 	char size[24], name[24];
 };

@@ -66,7 +66,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *ctx)
 
 	/* A new status line: what came before was of a 1xx answer or the proxy's. */
 	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) buf_clear(&t->response.headers);
-	while (text_len > 0 && (line[text_len - 1] == '\r' || line[text_len - 1] == '\n'))
+	while (text_len > 0 && memchr("\r\n \t", line[text_len - 1], 4))
 		text_len--;
 	if (text_len == 0 || memchr(line, '\0', text_len)) return len;
 	if (buf_append(&t->response.headers, line, text_len, &t->failure) < 0 ||
