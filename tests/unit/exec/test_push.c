@@ -20,8 +20,9 @@ struct child {
 	size_t len;
 };
 
-static const char probe[] = "#!/bin/sh\necho \"$1 from $(dirname \"$0\")\"\nread -r x\n"
-			    "echo \"got $x\"\nexit 3\n";
+/* The rest of it is a comment, so that it takes many writes. */
+static char probe[256 << 10] = "#!/bin/sh\necho \"$1 from $(dirname \"$0\")\"\nread -r x\n"
+			       "echo \"got $x\"\nexit 3\n#";
 
 static void start(struct child *c, const char *const shell[3], const char *watchdog_s)
 {
@@ -30,7 +31,7 @@ static void start(struct child *c, const char *const shell[3], const char *watch
 	struct err e;
 
 	memset(c, 0, sizeof(*c));
-	assert_int_equal(push_init(&c->push, probe, sizeof(probe) - 1, &e), 0);
+	assert_int_equal(push_init(&c->push, probe, sizeof(probe), &e), 0);
 	for (int i = 0; i < 3 && shell[i]; i++)
 		argv[n++] = shell[i];
 	for (int i = 1; i < PUSH_ARGUMENTS; i++)
@@ -187,9 +188,10 @@ static void a_slow_push_is_left_alone(void **state)
 
 		start(&c, shells[i], "1");
 		run_until(&c, PUSH_SENDING);
-		/* Longer than two looks of the watchdog, but never without a byte between. */
+		/* Longer than two looks of the watchdog, but never without bytes between: more than
+		 * `head` keeps for itself. */
 		for (int n = 0; n < 12; n++) {
-			give(&c, 1);
+			give(&c, 16 << 10);
 			poll(NULL, 0, 250);
 		}
 		give(&c, SIZE_MAX);
@@ -268,6 +270,7 @@ static int set_up(void **state)
 {
 	snprintf(dir, sizeof(dir), "/tmp/podsnap-unit-XXXXXX");
 	signal(SIGPIPE, SIG_IGN);
+	memset(probe + strlen(probe), '#', sizeof(probe) - strlen(probe));
 	return mkdtemp(dir) ? setenv("TMPDIR", dir, 1) : -1;
 }
 
