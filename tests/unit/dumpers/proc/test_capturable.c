@@ -1,13 +1,10 @@
 #include "dumpers/proc/capability.h"
 #include "dumpers/proc/capturable.h"
-#include "tests/unit/base/unit.h"
+#include "tests/unit/dumpers/proc/child.h"
 
 #include <errno.h>
 #include <grp.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/wait.h>
 
 #define PTRACE_BIT ((uint64_t)1 << CAPABILITY_SYS_PTRACE)
 
@@ -76,34 +73,6 @@ static struct capture_verdict judge(pid_t pid)
 	return v;
 }
 
-/* A child that waits; it is ready when it has closed its end of the pipe. */
-static pid_t start_child(void (*prepare)(void))
-{
-	int pipe_fds[2];
-	char byte;
-	pid_t child;
-
-	assert_int_equal(pipe(pipe_fds), 0);
-	child = fork();
-	if (child == 0) {
-		if (prepare) prepare();
-		close(pipe_fds[0]);
-		close(pipe_fds[1]);
-		for (;;)
-			pause();
-	}
-	close(pipe_fds[1]);
-	assert_int_equal(read(pipe_fds[0], &byte, 1), 0);
-	close(pipe_fds[0]);
-	return child;
-}
-
-static void end_child(pid_t child)
-{
-	kill(child, SIGKILL);
-	assert_int_equal(waitpid(child, NULL, 0), child);
-}
-
 static void own_child_and_self(void **state)
 {
 	pid_t child = start_child(NULL);
@@ -123,7 +92,7 @@ static void traced_child(void **state)
 	assert_int_equal(ptrace(PTRACE_SEIZE, child, NULL, NULL), 0);
 	v = judge(child);
 	assert_int_equal(v.blocker, BLOCKER_TRACED);
-	assert_contains(v.reason, "test_capturable");
+	assert_contains(v.reason, program_invocation_short_name);
 	end_child(child);
 }
 

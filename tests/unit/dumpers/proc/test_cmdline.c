@@ -2,6 +2,8 @@
 #include "dumpers/proc/secret.h"
 #include "tests/unit/base/unit.h"
 
+#include <errno.h>
+
 static void names(void **state)
 {
 	static const char *const secret[] = {
@@ -164,7 +166,7 @@ static void own_command_line(void **state)
 	assert_int_equal(process_open(getpid(), &p, NULL), 0);
 	assert_int_equal(process_cmdline(&p, true, &argv, NULL), 0);
 	assert_int_equal(argv.count, 1);
-	assert_contains(argv.v[0], "test_cmdline");
+	assert_contains(argv.v[0], program_invocation_short_name);
 	assert_int_equal(process_environ(&p, false, &env, NULL), 0);
 	assert_true(env.count > 0);
 }

@@ -187,7 +187,7 @@ static void own_files(void **state)
 	assert_string_equal(find_fd(&list, listener)->socket.local, local);
 	assert_string_equal(find_fd(&list, client)->socket.state, "ESTABLISHED");
 	assert_string_equal(find_fd(&list, client)->socket.peer, local);
-	assert_contains(find_fd(&list, file)->target, "test_fds");
+	assert_contains(find_fd(&list, file)->target, program_invocation_short_name);
 	assert_true(find_fd(&list, file)->has_fdinfo);
 	assert_int_equal(find_fd(&list, file)->pos, 100);
 	assert_true((find_fd(&list, file)->flags & O_CLOEXEC) != 0);

@@ -1,12 +1,10 @@
 #include "dumpers/proc/process.h"
 #include "dumpers/proc/stat.h"
-#include "tests/unit/base/unit.h"
+#include "tests/unit/dumpers/proc/child.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 static void own_identity(void **state)
 {
@@ -27,7 +25,7 @@ static void own_identity(void **state)
 	assert_true(stat.start_ticks == p.start_ticks);
 
 	assert_int_equal(process_readlink(&p, "exe", exe, sizeof(exe), &e), 0);
-	assert_contains(exe, "test_process");
+	assert_contains(exe, program_invocation_short_name);
 	assert_int_equal(process_readlink(&p, "exe", small, sizeof(small), &e), -ERR_LIMIT);
 	assert_string_equal(small, "x");
 	assert_int_equal(process_readlink(&p, "no", exe, sizeof(exe), &e), -ERR_NOT_FOUND);
@@ -79,14 +77,10 @@ static void a_thread_is_no_process(void **state)
 static void zombie_and_reaped_are_gone(void **state)
 {
 	_cleanup_process_ struct process p = PROCESS_INIT, zombie = PROCESS_INIT;
-	pid_t child = fork();
+	pid_t child = start_child(NULL);
 	siginfo_t info;
 	struct err e;
 
-	if (child == 0) {
-		for (;;)
-			pause();
-	}
 	assert_int_equal(process_open(child, &p, &e), 0);
 	assert_int_equal(process_check(&p, &e), 0);
 	assert_int_equal(kill(child, SIGKILL), 0);
@@ -118,6 +112,7 @@ static void a_process_without_its_leader_lives(void **state)
 	if (child == 0) {
 		pthread_t t;
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (pthread_create(&t, NULL, outlive_leader, NULL) != 0) _exit(1);
 		syscall(SYS_exit, 0);
 	}

@@ -1,11 +1,10 @@
 #include "dumpers/runtime/runtime.h"
-#include "tests/unit/base/unit.h"
+#include "tests/unit/dumpers/proc/child.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 /* --- facts made by hand ----------------------------------------------------------------------- */
 
@@ -198,6 +197,7 @@ static pid_t start(const char *const argv[])
 	assert_int_equal(pipe(out), 0);
 	pid = fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(out[1], 1);
 		close(out[0]);
 		close(out[1]);
@@ -226,8 +226,7 @@ static struct runtime_guess guess_program(const char *const argv[])
 	pid_t pid = start(argv);
 	struct runtime_guess g = guess_live(pid);
 
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	end_child(pid);
 	assert_int_equal(g.confidence, RUNTIME_PROGRAM);
 	return g;
 }
@@ -244,36 +243,33 @@ static void live_python(void **state)
 	assert_int_equal(g.version[0], '3');
 }
 
+static const char *file_to_map;
+static void map_file(void)
+{
+	int fd = open(file_to_map, O_RDONLY | O_CLOEXEC);
+
+	if (mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED) _exit(1);
+	close(fd);
+}
+
 /* A child that maps a file of that name: what a JVM or .NET looks like from outside. */
 static struct runtime_guess guess_mapping(const char *library)
 {
 	char dir[] = "/tmp/podsnap-XXXXXX", path[64];
 	struct runtime_guess g;
 	pid_t child;
-	int fd, ready[2];
-	char byte;
+	int fd;
 
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/%s", dir, library);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, 4096), 0);
-	assert_int_equal(pipe(ready), 0);
-	child = fork();
-	if (child == 0) {
-		if (mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED) _exit(1);
-		close(ready[0]);
-		close(ready[1]);
-		for (;;)
-			pause();
-	}
 	close(fd);
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 0);
-	close(ready[0]);
+	file_to_map = path;
+	child = start_child(map_file);
 	g = guess_live(child);
-	kill(child, SIGKILL);
-	assert_int_equal(waitpid(child, NULL, 0), child);
+	end_child(child);
 	unlink(path);
 	rmdir(dir);
 	return g;
@@ -295,17 +291,13 @@ static void live_mapped_libraries(void **state)
 static void live_dotnet_socket(void **state)
 {
 	char path[96];
-	pid_t child = fork();
+	pid_t child = start_child(NULL);
 	_cleanup_process_ struct process p = PROCESS_INIT;
 	_cleanup_facts_ struct runtime_facts facts = {0};
 	static const char map[] = "1000-2000 r-xp 00000000 00:01 5 /x/libcoreclr.so\n";
 	struct runtime_guess g;
 	int fd;
 
-	if (child == 0) {
-		for (;;)
-			pause();
-	}
 	snprintf(path, sizeof(path), "/tmp/dotnet-diagnostic-%d-1-socket", child);
 	fd = open(path, O_CREAT | O_EXCL | O_CLOEXEC | O_RDWR, 0600);
 	assert_true(fd >= 0);
@@ -326,7 +318,7 @@ static void live_native(void **state)
 	struct runtime_guess g = guess_live(getpid());
 
 	assert_int_equal(g.runtime->kind, RUNTIME_NATIVE);
-	assert_contains(g.evidence, "test_detect");
+	assert_contains(g.evidence, program_invocation_short_name);
 }
 
 int main(void)

@@ -1,13 +1,11 @@
 #include "dumpers/runtime/describe.h"
 #include "dumpers/runtime/ps.h"
-#include "tests/unit/base/unit.h"
+#include "tests/unit/dumpers/proc/child.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
 /* --- tables of a list made by hand ------------------------------------------------------------ */
 
@@ -107,31 +105,9 @@ static void json_document(void **state)
 
 /* --- this machine ----------------------------------------------------------------------------- */
 
-static pid_t start_child(void)
+static void rename_child(void)
 {
-	int fds[2];
-	char byte;
-	pid_t child;
-
-	assert_int_equal(pipe(fds), 0);
-	child = fork();
-	if (child == 0) {
-		prctl(PR_SET_NAME, "a child)");
-		close(fds[0]);
-		close(fds[1]);
-		for (;;)
-			pause();
-	}
-	close(fds[1]);
-	assert_int_equal(read(fds[0], &byte, 1), 0);
-	close(fds[0]);
-	return child;
-}
-
-static void end_child(pid_t child)
-{
-	kill(child, SIGKILL);
-	assert_int_equal(waitpid(child, NULL, 0), child);
+	prctl(PR_SET_NAME, "a child)");
 }
 
 static const struct process_item *find(const struct process_list *list, pid_t pid)
@@ -146,7 +122,7 @@ static void all_but_this_program(void **state)
 {
 	_cleanup_process_list_ struct process_list list = {0};
 	const struct process_item *item;
-	pid_t child = start_child();
+	pid_t child = start_child(rename_child);
 	struct err e;
 
 	assert_int_equal(process_list_read(0, &list, &e), 0);
@@ -158,7 +134,7 @@ static void all_but_this_program(void **state)
 	assert_int_equal(item->uid, geteuid());
 	assert_int_equal(item->threads, 1);
 	assert_string_equal(item->comm, "a child)");
-	assert_contains(item->command, "test_list");
+	assert_contains(item->command, program_invocation_short_name);
 	assert_int_equal(item->guess.runtime->kind, RUNTIME_NATIVE);
 	assert_int_equal(item->verdict.blocker, BLOCKER_NONE);
 	for (size_t i = 1; i < list.count; i++)
@@ -180,7 +156,7 @@ static void a_named_process(void **state)
 static void pick_is_none_of_ours(void **state)
 {
 	_cleanup_process_ struct process p = PROCESS_INIT;
-	pid_t child = start_child(), picked = 0;
+	pid_t child = start_child(rename_child), picked = 0;
 	struct proc_status status;
 
 	assert_int_equal(process_pick(&picked, NULL), 0);
@@ -203,7 +179,7 @@ static int pick_in_namespace(void)
 	    mount("proc", "/proc", "proc", 0, NULL) < 0)
 		return 10;
 	if (process_pick(&picked, NULL) != -ERR_NOT_FOUND) return 11;
-	child = start_child();
+	child = start_child(rename_child);
 	if (process_pick(&picked, NULL) != 0 || picked != child) return 12;
 	kill(child, SIGKILL);
 	waitid(P_PID, (id_t)child, &(siginfo_t){0}, WEXITED | WNOWAIT);
@@ -244,17 +220,25 @@ static void describe_masks_secrets(void **state)
 	char *const argv[] = {(char[]){"/bin/sleep"}, (char[]){"600"}, NULL};
 	char *const env[] = {(char[]){"DB_PASSWORD=hunter2"}, (char[]){"PORT=80"}, NULL};
 	char exe[256] = "";
+	size_t env_count = 0;
 	pid_t child = fork();
 	struct err e;
 
 	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		execve(argv[0], argv, env);
 		_exit(127);
 	}
 	assert_int_equal(process_open(child, &p, &e), 0);
-	/* Until exec is done it is a copy of this program. */
-	while (!strstr(exe, "sleep"))
+	/* Until exec is done it is a copy of this program, then for a moment one without strings.
+	 */
+	while (!strstr(exe, "sleep") || env_count != ARRAY_SIZE(env) - 1) {
+		_cleanup_string_list_ struct string_list list = {0};
+
 		assert_int_equal(process_readlink(&p, "exe", exe, sizeof(exe), &e), 0);
+		assert_int_equal(process_environ(&p, false, &list, &e), 0);
+		env_count = list.count;
+	}
 	assert_int_equal(process_describe_json(&p, false, &masked, &e), 0);
 	assert_int_equal(process_describe_json(&p, true, &shown, &e), 0);
 	end_child(child);
@@ -280,9 +264,9 @@ static void fds_and_summary(void **state)
 	assert_int_equal(process_open(getpid(), &p, &e), 0);
 	assert_int_equal(process_fds_json(&p, &out, &e), 0);
 	assert_contains(out.data, "\"schema\": \"podsnap.fds/1\"");
-	assert_contains(out.data, "test_list\"");
+	assert_contains(out.data, program_invocation_short_name);
 	assert_int_equal(process_summary_read(&p, &summary, &e), 0);
-	assert_string_equal(summary.comm, "test_list");
+	assert_string_equal(summary.comm, program_invocation_short_name);
 	assert_true(summary.ns_pid > 0);
 }
 
