@@ -62,7 +62,6 @@ struct live {
 	uint8_t *known; /* a bit for each tid in tracees */
 	uint8_t *xstate_buf;
 	uint64_t stop_started_ns; /* first interrupt; 0 before */
-	uint64_t shared_pending;  /* signals pending for the whole process */
 
 	pthread_t tracer;
 	bool has_tracer;
@@ -107,11 +106,13 @@ void live_detach(struct live *l);
 int live_publish_threads(struct live *l, struct err *e);
 
 /* --- live_restart.c; only from the tracer thread --- */
-/* Sets a system call that the stop made fail with EINTR to restart. */
+/* Sets a system call that the stop made fail with EINTR to restart, as soon as the thread stands:
+ * if this program dies before, the target sees the EINTR. */
 void live_repair_restart(struct live *l, struct tracee *t);
 /* Takes it back if a signal with a handler came meanwhile: that one's EINTR is the target's own. */
 void live_recheck_restart(struct live *l, struct tracee *t);
-/* The signals pending for one thread (shared: for the process), a bit each from signal 1 on. */
+/* The signals pending for a stopped thread (shared: for its process), a bit each from signal 1 on.
+ */
 uint64_t live_pending_signals(pid_t tid, bool shared);
 
 /* --- live_read.c --- */

@@ -57,7 +57,7 @@ uint64_t live_pending_signals(pid_t tid, bool shared)
 static bool handler_will_run(struct live *l, const struct tracee *t)
 {
 	uint64_t delivered = t->signal ? (uint64_t)1 << (t->signal - 1) : 0;
-	uint64_t pending = live_pending_signals(t->tid, false) | l->shared_pending;
+	uint64_t pending = live_pending_signals(t->tid, false) | live_pending_signals(t->tid, true);
 	uint64_t blocked, handled;
 	char status[8192];
 

@@ -103,7 +103,7 @@ static int read_registers(struct live *l, struct tracee *tracee, struct err *e)
 static int poll_tracee(struct live *l, struct tracee *t, struct err *e)
 {
 	int status;
-	pid_t r = waitpid(t->tid, &status, __WALL | WNOHANG);
+	int r = waitpid(t->tid, &status, __WALL | WNOHANG);
 
 	if (r == 0 || (r < 0 && errno == EINTR)) return 0;
 	if (r < 0 || !WIFSTOPPED(status)) {
@@ -113,7 +113,9 @@ static int poll_tracee(struct live *l, struct tracee *t, struct err *e)
 	t->state = TRACEE_STOPPED;
 	/* No event: it stands before a signal. EVENT_STOP: our interrupt, or a group stop. */
 	t->signal = status >> 16 == 0 ? WSTOPSIG(status) : 0;
-	return read_registers(l, t, e);
+	r = read_registers(l, t, e);
+	live_repair_restart(l, t);
+	return r;
 }
 
 static void give_up_stuck(struct live *l)
@@ -214,11 +216,6 @@ int live_stop(struct live *l, struct err *e)
 	for (size_t i = 0; !r && i < l->tracee_count; i++)
 		stopped += l->tracees[i].state == TRACEE_STOPPED;
 	if (!r && !stopped) r = err_set(e, ERR_GONE, "process %d ended", l->pid);
-	if (!r) {
-		l->shared_pending = live_pending_signals(l->live_tid, true);
-		for (size_t i = 0; i < l->tracee_count; i++)
-			live_repair_restart(l, &l->tracees[i]);
-	}
 	pthread_setschedparam(pthread_self(), SCHED_OTHER, &normal);
 	return r;
 }
@@ -244,7 +241,6 @@ static void catch_latecomer(struct live *l, struct tracee *t)
  */
 void live_detach(struct live *l)
 {
-	l->shared_pending = live_pending_signals(l->live_tid, true);
 	for (size_t i = 0; i < l->tracee_count; i++) {
 		struct tracee *t = &l->tracees[i];
 

@@ -484,7 +484,7 @@ static void *check_wake_ups(void *arg)
 		if (n != -1 || errno != EINTR)
 			fail("epoll_pwait returned %d: %s", n, strerror(errno));
 		else if (atomic_load(&handled) == before)
-			fail("epoll_pwait: EINTR without a signal");
+			fail("epoll_pwait: Interrupted system call, but no signal came");
 		else
 			atomic_fetch_add(&returned, 1);
 	}
