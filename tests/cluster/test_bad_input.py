@@ -22,7 +22,7 @@ def fixture_pods_namespace(cluster):
 @pytest.fixture(scope="module")
 def target(cluster, pods_namespace):
     return CapturePod(cluster, pods_namespace, "target", "deadlock", containers=[
-        container("app", "/targets/deadlock"), container("second", "/targets/deadlock")])
+        container("app", "/targets/deadlock"), container("second", "/targets/threads", "3")])
 
 
 def refused(podsnap, *args, status=1, **options):
@@ -117,12 +117,12 @@ def test_no_place_for_the_probe(cluster, cluster_podsnap, pods_namespace):
     sealed.await_clean()
 
 
-def test_process_of_another_user(cluster, cluster_podsnap, pods_namespace):
+def test_process_of_another_user(cluster, cluster_podsnap, pods_namespace, tmp_path):
     """Root of a container has no CAP_SYS_PTRACE: what runs there as another user is not its own."""
-    cluster.run_pod("other", "setuidgid", "user", "/targets/deadlock", namespace=pods_namespace,
-                    ready_line="ready")
-    said = refused(cluster_podsnap, "capture", "other", "-n", pods_namespace, "-o", "-")
-    assert "ermi" in said and "uid" in said
+    cluster.run_pod("other", "su", "-s", "/bin/sh", "user", "-c", "exec /targets/deadlock",
+                    namespace=pods_namespace, ready_line="ready")
+    said = refused(cluster_podsnap, "capture", "other", "-n", pods_namespace, "-o", tmp_path)
+    assert "process 1 runs as uid 1000" in said and "SYS_PTRACE" in said
 
 
 # --- who asks ------------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ def test_process_of_another_user(cluster, cluster_podsnap, pods_namespace):
 def test_kubeconfig_missing(podsnap, tmp_path):
     said = refused(podsnap, "ps", "pod/any", "--kubeconfig", tmp_path / "nosuch")
     assert str(tmp_path / "nosuch") in said and "No such file" in said
-    assert re.search(r"^\s*(hint:)?.*--kubeconfig|KUBECONFIG", said, re.M)
+    assert said.count(str(tmp_path / "nosuch")) == 1 and "check the spelling" in said
 
 
 def test_no_kubeconfig_at_all(podsnap):
@@ -218,7 +218,8 @@ def await_allowed(cluster, namespace, user, verb, resource):
 
 def needed_rule(said):
     """The rule that an error names, as in a Role: group, resource, verbs."""
-    found = re.search(r'- apiGroups: \["(.*)"\]\n\s+resources: \["(.*)"\]\n\s+verbs: \[(.*)\]', said)
+    found = re.search(r'- apiGroups: \["(.*)"\]\n\s+resources: \["(.*)"\]\n\s+verbs: \[(.*)\]',
+                      said)
     assert found, said
     return found[1], found[2], re.findall(r'"(\w+)"', found[3])
 

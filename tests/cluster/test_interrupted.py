@@ -134,6 +134,9 @@ def test_kubectl_exec_truncates_in_silence(cluster, big_pod):
     status, received, stderr = exec_bytes(cluster, big_pod, size, "kubelet")
     print(f"kubectl exec: status {status}, {received} of {size} bytes, stderr {stderr!r}")
     cluster.wait_ready()
+    # Its process is left there, blocked in a write that nobody will ever read.
+    assert ["head", "-c", str(size), "/dev/zero"] in big_pod.others().values()
+    big_pod.exec("killall", "head")
     big_pod.await_clean()
     assert received < size
     assert status == 0 and stderr == b""

@@ -84,9 +84,16 @@ class CapturePod:
         return self.cluster.kubectl("logs", self.name, "-n", self.namespace,
                                     "-c", self.object["spec"]["containers"][0]["name"])
 
+    def exec(self, *command):
+        """The output of a command in the container. A kubelet that was just started does not know
+        its pods for a moment."""
+        def run():
+            return (self.cluster.exec(self.name, *command, namespace=self.namespace),)
+        return wait_until(run, f"exec of {command} in {self.name}", 30, interval=0.5)[0]
+
     def signal(self, name):
         """Sends a signal to process 1 of the container."""
-        self.cluster.exec(self.name, "kill", "-" + name, "1", namespace=self.namespace)
+        self.exec("kill", "-" + name, "1")
 
     def longest_gap_s(self):
         """How long tests/targets/memory.c stood still at most since the last call."""
@@ -117,8 +124,7 @@ class CapturePod:
 
     def files(self):
         """Files of a probe anywhere in the container."""
-        found = self.cluster.exec(self.name, "sh", "-c", FIND,
-                                  namespace=self.namespace).splitlines()
+        found = self.exec("sh", "-c", FIND).splitlines()
         assert found[-1:] == ["end"], found
         return found[:-1]
 
