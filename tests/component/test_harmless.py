@@ -66,7 +66,7 @@ def still_well(target):
 
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_capture_leaves_nothing(podsnap, targets, tmp_path, rng, sig):
-    target = targets.start("memory", 96)
+    target = targets.start("memory", 96, timeout=120)
     before = settled(target)
     start = time.monotonic()
     podsnap.run("capture", "--pid", target.pid, "-o", tmp_path / "whole")
@@ -98,7 +98,7 @@ def test_stopped_capture_leaves_nothing(podsnap, targets, tmp_path, rng, sig):
 
 def test_killed_podsnap_lets_the_target_go(podsnap, targets, tmp_path):
     """SIGKILL leaves podsnap no last word: the kernel detaches, and the target must run."""
-    target = targets.start("memory", 256)
+    target = targets.start("memory", 256, timeout=120)
     before = settled(target)
     running = podsnap.start("capture", "--pid", target.pid, "-o", "-")
     wait_until(lambda: target.state() == "t", "stop of the target", interval=0.001)

@@ -15,7 +15,7 @@ def beats(target):
 
 
 def test_max_pause_ends_the_stop_and_the_rest_is_torn(podsnap, targets, tmp_path):
-    target = targets.start("memory", 1024)
+    target = targets.start("memory", 1024, timeout=120)
     path = tmp_path / "b"
     done = podsnap.run("capture", "--pid", target.pid, "-o", path, "--max-pause", "100ms",
                        expect=3)
@@ -36,7 +36,7 @@ def test_max_pause_ends_the_stop_and_the_rest_is_torn(podsnap, targets, tmp_path
 
 
 def test_stalled_reader_does_not_hold_the_target(podsnap, targets, tmp_path):
-    target = targets.start("memory", 256)
+    target = targets.start("memory", 256, timeout=120)
     running = podsnap.start("capture", "--pid", target.pid, "-o", "-", "--max-pause", "10m")
     try:
         wait_until(lambda: target.state() == "t", "stop of the target", interval=0.001)
@@ -59,7 +59,7 @@ def test_stalled_reader_does_not_hold_the_target(podsnap, targets, tmp_path):
 
 def test_early_end_keeps_the_stacks(podsnap, targets, tmp_path):
     """They are taken first, so a core that is partly torn does not touch them."""
-    target = targets.start("memory", 512)
+    target = targets.start("memory", 512, timeout=120)
     path = tmp_path / "b"
     podsnap.run("capture", "--pid", target.pid, "-o", path, "--max-pause", "100ms", expect=3)
     assert bundles.manifest_entry(path, "/stacks.json")["status"] == "ok"
