@@ -25,10 +25,9 @@ static void commit(struct core_out *out, size_t len)
 	out->offset += len;
 }
 
-void core_put(struct core_out *out, const void *data, size_t len)
+/* at NULL: zeros. */
+static void put(struct core_out *out, const uint8_t *at, uint64_t len)
 {
-	const uint8_t *at = data;
-
 	if (!out->sink) {
 		out->offset += len;
 		return;
@@ -38,28 +37,25 @@ void core_put(struct core_out *out, const void *data, size_t len)
 		size_t n = reserve(out, len, &room);
 
 		if (!n) return;
-		memcpy(room, at, n);
+		if (at) {
+			memcpy(room, at, n);
+			at += n;
+		} else {
+			memset(room, 0, n);
+		}
 		commit(out, n);
-		at += n;
 		len -= n;
 	}
 }
 
+void core_put(struct core_out *out, const void *data, size_t len)
+{
+	put(out, data, len);
+}
+
 void core_put_zeros(struct core_out *out, uint64_t len)
 {
-	if (!out->sink) {
-		out->offset += len;
-		return;
-	}
-	while (len && !out->r) {
-		void *room;
-		size_t n = reserve(out, len, &room);
-
-		if (!n) return;
-		memset(room, 0, n);
-		commit(out, n);
-		len -= n;
-	}
+	put(out, NULL, len);
 }
 
 /* --- headers --- */
