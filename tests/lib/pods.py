@@ -72,7 +72,7 @@ class CapturePod:
         states = self.thread_states()
         assert states and not set(states.values()) & set("tTX"), states
         assert states.get(self.pid) != "Z", states
-        assert self.tracer() == 0
+        assert self.tracer() == 0, f"{self.name} is traced by {self.tracer()}"
 
     def await_runs_freely(self, timeout=GONE_TIMEOUT_S):
         def free():
@@ -120,7 +120,7 @@ class CapturePod:
     def assert_no_process_left(self):
         now = self.others()
         assert now == self.before, f"before: {self.before}, now: {now}"
-        assert os.path.exists(f"/proc/{self.pid}")
+        assert os.path.exists(f"/proc/{self.pid}"), f"the target of {self.name} is gone"
 
     def files(self):
         """Files of a probe anywhere in the container."""
@@ -134,7 +134,8 @@ class CapturePod:
             self.assert_no_process_left()
             return True
         wait_until(no_process, f"end of the probe in {self.name}", timeout, interval=0.2)
-        assert self.files() == []
+        files = self.files()
+        assert not files, f"left in {self.name}: {files}"
         self.assert_runs_freely()
         wait_until(no_process, f"end of our own exec in {self.name}", 10, interval=0.1)
 
