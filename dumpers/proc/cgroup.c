@@ -111,10 +111,14 @@ static void tightest(const struct group *g, const char *limit_file, const char *
 static void read_memory(const struct group *g, struct cgroup_info *ret)
 {
 	bool v2 = g->version == 2;
+	const char *limit_file = v2 ? "memory.max" : "memory.limit_in_bytes";
+	const char *usage_file = v2 ? "memory.current" : "memory.usage_in_bytes";
 	struct group level, at = *g;
 
-	tightest(g, v2 ? "memory.max" : "memory.limit_in_bytes",
-		 v2 ? "memory.current" : "memory.usage_in_bytes", &ret->memory, &level);
+	tightest(g, limit_file, usage_file, &ret->memory, &level);
+	ret->own_memory =
+	    (struct cgroup_limit){read_value(g, limit_file), read_value(g, usage_file)};
+	if (ret->own_memory.limit == CGROUP_UNKNOWN) ret->own_memory.limit = CGROUP_UNLIMITED;
 	ret->memory_inactive_file_bytes =
 	    read_row(&level, "memory.stat", v2 ? "inactive_file" : "total_inactive_file");
 	for (int i = 0; v2 && i < LEVELS_MAX; i++) {
@@ -202,6 +206,7 @@ void cgroup_read(const char *text, size_t len, const struct cgroup_view *views, 
 	struct group group, level;
 
 	*ret = (struct cgroup_info){.memory = unknown,
+				    .own_memory = unknown,
 				    .pids = unknown,
 				    .memory_inactive_file_bytes = CGROUP_UNKNOWN,
 				    .cpu_quota_us = CGROUP_UNKNOWN,

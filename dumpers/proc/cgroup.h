@@ -30,7 +30,9 @@ struct cgroup_info {
 	int version; /* of the hierarchy with the memory controller: 1 or 2; 0 not known */
 	char path[CGROUP_PATH_MAX]; /* in it, as our cgroup namespace sees it; "" not known */
 	char container_id[CGROUP_CONTAINER_ID_SIZE]; /* 64 hex digits found in the path, or "" */
-	/* Bytes; of all visible levels the one with the least room. */
+	struct cgroup_limit own_memory; /* bytes; of the innermost group: the container */
+	/* Bytes; of all visible levels the one with the least room: what an allocation hits first.
+	 */
 	struct cgroup_limit memory;
 	uint64_t memory_inactive_file_bytes; /* of that usage: can be reclaimed; or UNKNOWN */
 	struct cgroup_limit pids;            /* tasks, by the same choice */

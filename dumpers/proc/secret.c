@@ -4,6 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
+/* User and password of a URL are not looked for further than this. */
+enum { URL_USER_MAX = 4096 };
+
 static const char *const secret_words[] = {
     "TOKEN", "SECRET",  "PASS",   "KEY",     "CREDENTIAL",       "AUTH",   "PRIVATE",
     "JWT",   "SESSION", "COOKIE", "BEARER",  "CONNECTIONSTRING", "APIKEY", "SIGNATURE",
@@ -111,7 +114,11 @@ static bool find_url_password(const char *p, const char *end, const char **ret_s
 {
 	const char *colon = NULL, *at = NULL;
 
+	if (end - p > URL_USER_MAX) end = p + URL_USER_MAX;
 	for (const char *q = p + 3; q < end && !isspace((unsigned char)*q) && *q != '"'; q++) {
+		/* The next URL: also keeps a value of "://" only from being searched to its end
+		 * from each of them. */
+		if (end - q > 2 && !memcmp(q, "://", 3)) break;
 		/* A password may hold '/' unescaped by mistake: only with an '@' behind it. */
 		if (*q == '@')
 			at = q;
@@ -138,10 +145,20 @@ static bool ends_pair(char c)
 	return c == ';' || c == '&' || c == ',' || c == '\n';
 }
 
-/* The key whose '=' is at p (not before start), blanks around it taken off. */
+/* "key=value", "Header: value", "\"key\":value": is the separator at p? */
+static bool is_separator(const char *start, const char *p, const char *end)
+{
+	if (*p == '=') return true;
+	return *p == ':' && ((p + 1 < end && p[1] == ' ') || (p > start && p[-1] == '"'));
+}
+
+/* The key whose separator is at p (not before start), a quote and blanks around it taken off. */
 static bool key_before_is_secret(const char *start, const char *p)
 {
-	const char *key = p;
+	const char *key;
+
+	if (p > start && p[-1] == '"') p--;
+	key = p;
 
 	while (key > start && is_key_char(key[-1]))
 		key--;
@@ -152,11 +169,9 @@ static bool key_before_is_secret(const char *start, const char *p)
 	return p > key && is_secret_key(key, (size_t)(p - key));
 }
 
-/* Where the value behind the '=' at p ends; a quoted one may hold separators. */
-static const char *pair_end(const char *p, const char *end)
+/* Where the value that starts at q ends; a quoted one may hold separators. */
+static const char *pair_end(const char *q, const char *end)
 {
-	const char *q = p + 1;
-
 	if (q < end && (*q == '"' || *q == '\'')) {
 		const char *close = memchr(q + 1, *q, (size_t)(end - q - 1));
 
@@ -175,9 +190,9 @@ static bool next_hidden(const char *value, const char *at, const char *end, cons
 		if (end - p > 3 && !memcmp(p, "://", 3) &&
 		    find_url_password(p, end, ret_start, ret_end))
 			return true;
-		if (*p == '=' && key_before_is_secret(value, p)) {
-			*ret_start = p + 1;
-			*ret_end = pair_end(p, end);
+		if (is_separator(value, p, end) && key_before_is_secret(value, p)) {
+			*ret_start = p + 1 < end && p[1] == ' ' ? p + 2 : p + 1;
+			*ret_end = pair_end(*ret_start, end);
 			if (*ret_end > *ret_start) return true;
 		}
 	}

@@ -299,9 +299,14 @@ static void put_cgroup(struct description *d)
 	json_kv_uint(&d->j, "version", (uint64_t)info.version);
 	json_kv_string(&d->j, "path", info.path[0] ? info.path : NULL);
 	json_kv_string(&d->j, "container_id", info.container_id[0] ? info.container_id : NULL);
-	put_limit(&d->j, "memory_limit_bytes", info.memory.limit);
-	put_limit(&d->j, "memory_usage_bytes", info.memory.usage);
-	put_limit(&d->j, "memory_inactive_file_bytes", info.memory_inactive_file_bytes);
+	put_limit(&d->j, "memory_limit_bytes", info.own_memory.limit);
+	put_limit(&d->j, "memory_usage_bytes", info.own_memory.usage);
+	json_key(&d->j, "memory_tightest_level");
+	json_object(&d->j);
+	put_limit(&d->j, "limit_bytes", info.memory.limit);
+	put_limit(&d->j, "usage_bytes", info.memory.usage);
+	put_limit(&d->j, "inactive_file_bytes", info.memory_inactive_file_bytes);
+	json_object_end(&d->j);
 	put_limit(&d->j, "pids_limit", info.pids.limit);
 	put_limit(&d->j, "pids_current", info.pids.usage);
 	put_limit(&d->j, "cpu_quota_us", info.cpu_quota_us);

@@ -166,6 +166,8 @@ static void v2_from_the_node(void **state)
 	/* The pod has less room left than the container. */
 	assert_int_equal(info.memory.limit, 1073741824);
 	assert_int_equal(info.memory.usage, 1000000000);
+	assert_int_equal(info.own_memory.limit, 536870912);
+	assert_int_equal(info.own_memory.usage, 104857600);
 	assert_int_equal(info.memory_inactive_file_bytes, 8192);
 	assert_int_equal(info.pids.limit, 1000);
 	assert_int_equal(info.pids.usage, 20);
@@ -274,6 +276,7 @@ static void hostile_values_are_unknown(void **state)
 	}
 	read_view(&t, "0::/g\n", "", &info);
 	assert_true(info.memory.limit == CGROUP_UNKNOWN);
+	assert_true(info.own_memory.limit == CGROUP_UNKNOWN);
 	assert_string_equal(info.path, "/g");
 	read_view(&t, "", v2_mounts, &info);
 	assert_int_equal(info.version, 0);
