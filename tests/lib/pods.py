@@ -95,6 +95,14 @@ class CapturePod:
         """Sends a signal to process 1 of the container."""
         self.exec("kill", "-" + name, "1")
 
+    def end(self):
+        """Asks process 1 to end, waits until the pod has succeeded, and returns its log."""
+        # `kill` may not outlive the container that it ends.
+        self.cluster.exec(self.name, "kill", "-TERM", "1", namespace=self.namespace, expect=None)
+        self.cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded",
+                             f"pod/{self.name}", "-n", self.namespace, "--timeout=60s")
+        return self.log()
+
     def longest_gap_s(self):
         """How long tests/targets/memory.c stood still at most since the last call."""
         def gaps():
