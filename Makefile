@@ -126,10 +126,8 @@ endef
 $(foreach m,$(MODULES),$(eval $(call unit_rules,$(m))))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/test/%,$(sort $(foreach m,$(MODULES),$(wildcard tests/unit/$(m)/test_*.c))))
 
-# Programs beside the tests of tests/unit/MODULE (sanitized) and tests/component (as shipped) that
-# pytest drives.
-HELPERS := $(filter-out $(UNIT_TESTS),$(patsubst %.c,$(BUILD)/test/%, \
-               $(foreach m,$(MODULES),$(wildcard tests/unit/$(m)/*.c)))) \
+# Programs that pytest drives: of tests/unit/MODULE (sanitized), of tests/component (as shipped).
+HELPERS := $(BUILD)/test/tests/unit/upload/s3_cat \
            $(patsubst %.c,$(BUILD)/app/%,$(wildcard tests/component/*.c))
 $(BUILD)/app/tests/component/%: $(BUILD)/app/tests/component/%.o $(call archives,$(MODULES),app)
 	$(call say,LD,$@)
