@@ -28,6 +28,7 @@ static inline int sink_reserve(struct core_sink *sink, void **ret, size_t *ret_l
 	s->room_len = 1 + unit_random(&s->seed) % (unit_random(&s->seed) % 4 ? 3 * PAGE : 100);
 	s->room = malloc(s->room_len);
 	assert_non_null(s->room);
+	memset(s->room, 0xa5, s->room_len);
 	*ret = s->room;
 	*ret_len = s->room_len;
 	return 0;

@@ -1,4 +1,5 @@
 /* What a live snapshot says of each kind of memory, and that reads give what is there. */
+#include "dumpers/snapshot/live_internal.h"
 #include "tests/unit/dumpers/snapshot/live_child.h"
 
 #include <fcntl.h>
@@ -131,6 +132,40 @@ static void test_kinds(void **state)
 	child_end(&c);
 }
 
+/* Kernels before 6.7 have no PAGEMAP_SCAN; the answers are the same. */
+static void test_kinds_by_pagemap(void **state)
+{
+	struct snapshot *s;
+	struct child c;
+
+	child_start(&c, run_mappings, 1);
+	s = child_snapshot(&c);
+	((struct live *)s)->pages.no_scan = true;
+	check_mappings(&c, s);
+	snapshot_free(s);
+	child_end(&c);
+}
+
+/* Where pagemap may not be read, all private pages count. */
+static void test_without_pagemap(void **state)
+{
+	struct snapshot *s;
+	struct live *l;
+	struct child c;
+
+	child_start(&c, run_mappings, 1);
+	s = child_snapshot(&c);
+	l = (struct live *)s;
+	close(l->pagemap_fd);
+	l->pagemap_fd = -1;
+	check_extent(s, c.shared->address[ANON], c.shared->address[ANON] + PAGES * PAGE, MEM_BYTES);
+	check_extent(s, c.shared->address[FILE_SHARED],
+		     c.shared->address[FILE_SHARED] + FILE_PAGES * PAGE, MEM_FILE);
+	check_page(s, c.shared->address[ANON], 1, 0);
+	snapshot_free(s);
+	child_end(&c);
+}
+
 static void test_vdso_and_kernel_pages(void **state)
 {
 	struct snapshot *s;
@@ -224,10 +259,9 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_kinds),
-	    cmocka_unit_test(test_vdso_and_kernel_pages),
-	    cmocka_unit_test(test_read_errors),
-	    cmocka_unit_test(test_cover),
+	    cmocka_unit_test(test_kinds),           cmocka_unit_test(test_kinds_by_pagemap),
+	    cmocka_unit_test(test_without_pagemap), cmocka_unit_test(test_vdso_and_kernel_pages),
+	    cmocka_unit_test(test_read_errors),     cmocka_unit_test(test_cover),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
