@@ -113,7 +113,7 @@ static int print_result(struct capture_job *job, struct err *e)
 		 job->call->partial ? "partial" : "complete", size, plain,
 		 (unsigned long long)t.entries, human_duration(pause_of(job), pause));
 	if (job->call->partial) {
-		log_warn("%llu entries are incomplete; see: podsnap show %s",
+		log_warn("incomplete entries: %llu; see: podsnap show %s",
 			 (unsigned long long)t.not_ok, store_location(job->store));
 	}
 	log_info("it holds the memory of the process, and with it every secret in there");
