@@ -29,10 +29,10 @@ struct tracee {
 	struct snapshot_thread facts;
 };
 
-/* Extents of one map that a look at its page table gave; see live_pages.c. */
+/* Pages of one kind, as a look at the page tables gave them; see live_pages.c. */
 struct page_extent {
 	uint64_t start, end;
-	enum mem_state state;
+	uint8_t bits;
 };
 enum { PAGE_EXTENTS_MAX = 4096 };
 struct page_cache {

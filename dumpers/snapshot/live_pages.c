@@ -12,7 +12,7 @@
 
 enum { PAGE = 4096, WORDS = 32768 };
 
-/* What an untouched page of a map means. */
+/* What the pages of a map mean. */
 enum map_kind {
 	KIND_BYTES,      /* all pages count: shared memory that no file keeps, the vdso */
 	KIND_ANONYMOUS,  /* private, no file: an untouched page reads as zeros */
@@ -62,35 +62,31 @@ bool live_map_unreadable(const struct map *map)
 	return kind_of(map) == KIND_UNREADABLE;
 }
 
-/* The page's own properties, whichever interface told them. */
-struct page_bits {
-	bool present, swapped, file, zero, guard;
-};
+/* A page's own properties, whichever interface told them; 0: never touched. */
+enum { BIT_PRESENT = 1, BIT_SWAPPED = 2, BIT_FILE = 4, BIT_ZERO = 8, BIT_GUARD = 16 };
 
-static enum mem_state state_of(enum map_kind kind, struct page_bits bits)
+static enum mem_state state_of(enum map_kind kind, uint8_t bits)
 {
-	enum mem_state untouched = kind == KIND_FILE ? MEM_FILE : MEM_ZERO;
-
 	/* A guard page faults in the target too. */
-	if (bits.guard) return MEM_NOT_CAPTURED;
-	if (bits.swapped) return MEM_BYTES;
-	if (!bits.present) return untouched;
-	if (kind == KIND_FILE && bits.file) return MEM_FILE;
-	return bits.zero ? MEM_ZERO : MEM_BYTES;
+	if (bits & BIT_GUARD) return MEM_NOT_CAPTURED;
+	if (bits & BIT_SWAPPED) return MEM_BYTES;
+	if (!(bits & BIT_PRESENT)) return kind == KIND_FILE ? MEM_FILE : MEM_ZERO;
+	if (kind == KIND_FILE && bits & BIT_FILE) return MEM_FILE;
+	return bits & BIT_ZERO ? MEM_ZERO : MEM_BYTES;
 }
 
 /* False when the cache is full. */
-static bool add_extent(struct page_cache *c, uint64_t start, uint64_t end, enum mem_state state)
+static bool add_extent(struct page_cache *c, uint64_t start, uint64_t end, uint8_t bits)
 {
 	struct page_extent *last = c->count ? &c->extents[c->count - 1] : NULL;
 
 	if (start >= end) return true;
-	if (last && last->end == start && last->state == state) {
+	if (last && last->end == start && last->bits == bits) {
 		last->end = end;
 		return true;
 	}
 	if (c->count == PAGE_EXTENTS_MAX) return false;
-	c->extents[c->count++] = (struct page_extent){start, end, state};
+	c->extents[c->count++] = (struct page_extent){start, end, bits};
 	return true;
 }
 
@@ -135,37 +131,47 @@ static long scan_ioctl(struct live *l, uint64_t start, uint64_t end, struct scan
 	return n;
 }
 
-static bool fill_by_scan(struct live *l, enum map_kind kind, uint64_t start, uint64_t end)
+static uint8_t bits_of_scan(uint64_t categories)
+{
+	return (categories & SCAN_PRESENT ? BIT_PRESENT : 0) |
+	       (categories & SCAN_SWAPPED ? BIT_SWAPPED : 0) |
+	       (categories & SCAN_FILE ? BIT_FILE : 0) | (categories & SCAN_ZERO ? BIT_ZERO : 0) |
+	       (categories & SCAN_GUARD ? BIT_GUARD : 0);
+}
+
+/* The end of what the target itself has mapped; the vsyscall page lies in the kernel's half. */
+static uint64_t end_of_maps(const struct maps *maps)
+{
+	size_t i = maps->count;
+
+	while (i > 0 && maps->v[i - 1].end > INT64_MAX)
+		i--;
+	return i ? maps->v[i - 1].end : 0;
+}
+
+/* From start on over as many maps as fit: a process of 1,000 threads has 2,000 small ones. */
+static bool fill_by_scan(struct live *l, uint64_t start)
 {
 	struct page_cache *c = &l->pages;
 	const struct scan_region *regions = (const struct scan_region *)c->words;
-	const struct page_bits nothing = {0};
-	uint64_t at = start;
+	uint64_t at = start, end = end_of_maps(&l->base.maps);
 	struct scan_arg arg;
-	long n = scan_ioctl(l, start, end, &arg);
+	long n = start < end ? scan_ioctl(l, start, end, &arg) : -1;
 
 	if (n < 0 || arg.walk_end <= start || arg.walk_end > end) return false;
 	c->count = 0;
 	for (long i = 0; i < n; i++) {
-		uint64_t bits = regions[i].categories;
-
 		if (regions[i].start < at || regions[i].end > end) return false;
-		add_extent(c, at, regions[i].start, state_of(kind, nothing));
+		add_extent(c, at, regions[i].start, 0);
 		add_extent(c, regions[i].start, regions[i].end,
-			   state_of(kind, (struct page_bits){
-					      .present = bits & SCAN_PRESENT,
-					      .swapped = bits & SCAN_SWAPPED,
-					      .file = bits & SCAN_FILE,
-					      .zero = bits & SCAN_ZERO,
-					      .guard = bits & SCAN_GUARD,
-					  }));
+			   bits_of_scan(regions[i].categories));
 		at = regions[i].end;
 	}
-	add_extent(c, at, arg.walk_end, state_of(kind, nothing));
+	add_extent(c, at, arg.walk_end, 0);
 	return true;
 }
 
-static bool fill_by_pagemap(struct live *l, enum map_kind kind, uint64_t start, uint64_t end)
+static bool fill_by_pagemap(struct live *l, uint64_t start, uint64_t end)
 {
 	struct page_cache *c = &l->pages;
 	size_t want = (size_t)MIN((end - start) / PAGE, (uint64_t)WORDS);
@@ -175,14 +181,11 @@ static bool fill_by_pagemap(struct live *l, enum map_kind kind, uint64_t start, 
 	c->count = 0;
 	for (size_t i = 0; i < (size_t)n / 8; i++) {
 		uint64_t word = c->words[i], at = start + i * PAGE;
-		struct page_bits bits = {
-		    .present = word >> 63 & 1,
-		    .swapped = word >> 62 & 1,
-		    .file = word >> 61 & 1,
-		    .guard = word >> 58 & 1,
-		};
+		uint8_t bits = (word >> 63 & 1 ? BIT_PRESENT : 0) |
+			       (word >> 62 & 1 ? BIT_SWAPPED : 0) |
+			       (word >> 61 & 1 ? BIT_FILE : 0) | (word >> 58 & 1 ? BIT_GUARD : 0);
 
-		if (!add_extent(c, at, at + PAGE, state_of(kind, bits))) break;
+		if (!add_extent(c, at, at + PAGE, bits)) break;
 	}
 	return true;
 }
@@ -208,20 +211,20 @@ static enum mem_state look(struct live *l, const struct map *map, enum map_kind 
 	struct page_cache *c = &l->pages;
 	uint64_t page = align_down(addr, PAGE);
 	const struct page_extent *x;
+	enum mem_state state;
 
 	pthread_mutex_lock(&c->lock);
 	x = find_cached(c, addr);
 	if (!x) {
-		bool filled = !c->no_scan && fill_by_scan(l, kind, page, map->end);
+		bool filled = !c->no_scan && fill_by_scan(l, page);
 
-		if (!filled) filled = fill_by_pagemap(l, kind, page, map->end);
+		if (!filled) filled = fill_by_pagemap(l, page, map->end);
 		if (!filled) c->count = 0;
 		x = find_cached(c, addr);
 	}
-	*ret_end = x ? x->end : map->end;
+	*ret_end = x ? MIN(x->end, map->end) : map->end;
 	/* Where the kernel does not tell, every page counts. */
-	enum mem_state state = x ? x->state : MEM_BYTES;
-
+	state = x ? state_of(kind, x->bits) : MEM_BYTES;
 	pthread_mutex_unlock(&c->lock);
 	return state;
 }

@@ -146,6 +146,13 @@ static int compare_threads(const void *a, const void *b, void *ctx)
 
 void snapshot_sort_threads(struct snapshot *s)
 {
+	size_t i = 1;
+
+	/* The usual case: /proc lists them so. Each is 2 KiB to move, and the target may stand. */
+	while (i < s->thread_count &&
+	       compare_threads(&s->threads[i - 1], &s->threads[i], &s->id.pid) <= 0)
+		i++;
+	if (i >= s->thread_count) return;
 	/* qsort_r may copy through a temporary of the whole array: fine, it is outside the pause.
 	 */
 	qsort_r(s->threads, s->thread_count, sizeof(*s->threads), compare_threads, &s->id.pid);
