@@ -6,21 +6,25 @@
 #include <sys/random.h>
 
 #define MARK "podsnap-push: "
-#define WATCHDOG_S "15" /* a push that stands is over after 15 to 30 s */
+#define WATCHDOG_S "20" /* a push that stands is over after that */
 
 /*
  * For dash, bash and busybox ash. Arguments: size, random name, `uname -m` that the probe is for,
- * seconds between two looks of the watchdog.
+ * seconds without a byte after which the push is given up.
  *
  * - The file is made with noclobber (O_EXCL): in a shared /tmp its name may be waiting for us. Its
  *   name tells the probe that it may unlink itself.
  * - A place is tried by running a script there, and by filling it: a tmpfs may be small or noexec.
  *   127 is a script whose /bin/sh does not exist, which is no fault of the place.
  * - Where the client or the container runtime dies, stdin may never end, and no signal comes: the
- *   watchdog ends a push that got no byte between two looks. It must not hold stdout, or the exec
- * would not end before it does.
- * - Whoever kills a process here waits for it: an orphan would become a zombie of the container's
- *   process 1, which is the target and need not reap what it did not start.
+ *   watchdog ends a push in which nothing moves. It must not hold stdout, or the exec would not end
+ *   before it does.
+ * - Every process here is waited for: an orphan would become a zombie of the container's process 1,
+ *   which is the target and need not reap what it did not start.
+ * - A subshell loses a signal that comes before it has dropped its parent's traps. So none is sent
+ *   to one that could be lost: `take` is ended by SIGKILL, and the watchdog, which has a child of
+ *   its own, ends by itself as soon as the file is complete or gone.
+ * - The file is opened by the shell itself, so that `take` cannot make it anew after its removal.
  * - `take` runs in the background, so that the shell can act on signals; a background process has
  *   /dev/null as its stdin, hence descriptor 3.
  * - The probe is not exec'ed: after it, however it ends, the shell removes the file.
@@ -31,9 +35,10 @@ static const char script[] =
     "say() { echo \"podsnap-push: $*\" >&2; }\n"
     "die() { say \"error $*\"; exit 125; }\n"
     "clean() {\n"
-    " [ -z \"$h\" ] || { kill \"$h\"; wait \"$h\"; }\n"
+    " trap '' HUP INT TERM\n"
     " [ -z \"$f\" ] || rm -f \"$f\"\n"
-    " [ -z \"$w\" ] || { kill \"$w\"; wait \"$w\"; }\n"
+    " [ -z \"$h\" ] || { kill -9 \"$h\"; wait \"$h\"; }\n"
+    " [ -z \"$w\" ] || wait \"$w\"\n"
     "}\n"
     "trap 'clean 2>/dev/null' EXIT\n"
     "trap 'exit 143' HUP INT TERM\n"
@@ -59,27 +64,24 @@ static const char script[] =
     " rm -f \"$f\"; f=''\n"
     "done\n"
     "[ -n \"$f\" ] || die \"no place to run the probe from: ${why#, }\"\n"
-    "exec 3<&0\n"
-    "take <&3 >\"$f\" 2>/dev/null &\n"
+    "exec 3<&0 4>\"$f\"\n"
+    "take <&3 >&4 2>/dev/null &\n"
     "h=$!\n"
+    "exec 3<&- 4>&-\n"
     "(\n"
-    " trap - EXIT HUP INT\n"
-    " b=$! p=''\n"
-    " trap '[ \"$!\" = \"$b\" ] || { kill $!; wait $!; }; exit 0' TERM\n"
-    " while sleep $g & wait $!; do\n"
-    "  q=$(wc -c <\"$f\")\n"
-    "  [ \"$q\" != \"$p\" ] || kill $$\n"
-    "  p=$q\n"
+    " trap - EXIT HUP INT TERM\n"
+    " i=0 p='' s=.1 k=10\n"
+    " sleep $s || s=1 k=1\n"
+    " while q=$(wc -c <\"$f\") && [ \"$q\" -lt \"$n\" ]; do\n"
+    "  if [ \"$q\" = \"$p\" ]; then i=$((i + 1)); else i=0 p=$q; fi\n"
+    "  [ $i -lt $((g * k)) ] || kill $$\n"
+    "  sleep $s\n"
     " done\n"
-    ") </dev/null >/dev/null 2>&1 3<&- &\n"
+    ") </dev/null >/dev/null 2>&1 &\n"
     "w=$!\n"
     "say ready\n"
     "wait $h\n"
     "h=''\n"
-    "kill $w 2>/dev/null\n"
-    "wait $w\n"
-    "w=''\n"
-    "exec 3<&-\n"
     "if s=$(wc -c <\"$f\" 2>/dev/null) && [ \"$s\" -ne \"$n\" ]; then\n"
     " die \"only $s of the probe's $n bytes arrived\"\n"
     "fi\n"
