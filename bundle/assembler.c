@@ -30,6 +30,7 @@ struct assembler {
 	bool failed, finished;
 
 	uint64_t plain, written; /* bytes so far */
+	struct sha256 hash;      /* of what was written */
 	uint64_t next_header;    /* where the next entry in the tar must start */
 	uint8_t *seek;           /* SEEK_ENTRY_BYTES a frame */
 	size_t frame_count, frame_cap;
@@ -48,8 +49,10 @@ static int write_out(struct assembler *a, const void *data, size_t len, struct e
 {
 	int r = a->write(a->write_ctx, data, len, e);
 
-	if (r == 0) a->written += len;
-	return r;
+	if (r < 0) return r;
+	a->written += len;
+	sha256_update(&a->hash, data, len);
+	return 0;
 }
 
 static int note_frame(struct assembler *a, size_t len, uint32_t plain_len, struct err *e)
@@ -331,6 +334,7 @@ static int write_tar_end(struct assembler *a, struct err *e)
 static int write_trailer(struct assembler *a, const struct bundle_entry *manifest, struct err *e)
 {
 	uint8_t trailer[SKIPPABLE_HEADER_BYTES + TRAILER_BYTES];
+	struct sha256 before = a->hash;
 	int r;
 
 	le32_put(trailer, TRAILER_MAGIC);
@@ -339,6 +343,7 @@ static int write_trailer(struct assembler *a, const struct bundle_entry *manifes
 	le64_put(trailer + 16, manifest->data_offset);
 	le64_put(trailer + 24, manifest->size);
 	memcpy(trailer + 32, manifest->sha256, SHA256_BYTES);
+	sha256_final(&before, trailer + 32 + SHA256_BYTES);
 	r = write_out(a, trailer, sizeof(trailer), e);
 	return r < 0 ? r : note_frame(a, sizeof(trailer), 0, e);
 }
@@ -396,6 +401,7 @@ int assembler_new(struct assembler **ret, bundle_write_fn write, void *ctx, stru
 	a->stream.out = (struct bundle_output){stream_frame, stream_entry};
 	a->stream.a = a;
 	a->ranges_left = BUNDLE_RANGES_TOTAL_MAX;
+	sha256_init(&a->hash);
 	buf_init(&a->entries_text, BUNDLE_MANIFEST_MAX - 2 * MANIFEST_HEAD_MAX);
 	json_init(&a->entries_json, &a->entries_text, false);
 	json_array(&a->entries_json);

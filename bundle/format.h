@@ -1,7 +1,8 @@
 /*
  * What follows the tar's frames in a bundle. All integers little-endian; both parts are skippable
  * frames (RFC 8878 section 3.1.2): magic u32, length u32, then
- *   trailer     "PODSNAP1", plain offset of the manifest's data u64, its length u64, its SHA-256
+ *   trailer     "PODSNAP1", plain offset of the manifest's data u64, its length u64, its SHA-256,
+ *               SHA-256 of the bundle's bytes before the trailer
  *   seek table  {compressed u32, plain u32} a frame, then {frames u32, descriptor u8 = 0,
  *               magic u32}: zstd's contrib/seekable_format without checksums
  * The trailer stands in the seek table with plain size 0, so that the offsets add up; the seek
@@ -19,7 +20,7 @@
 
 enum {
 	SKIPPABLE_HEADER_BYTES = 8,
-	TRAILER_BYTES = 8 + 8 + 8 + SHA256_BYTES, /* without the skippable header */
+	TRAILER_BYTES = 8 + 8 + 8 + 2 * SHA256_BYTES, /* without the skippable header */
 	SEEK_ENTRY_BYTES = 8,
 	SEEK_FOOTER_BYTES = 9,
 	BUNDLE_FRAMES_MAX = 1 << 24, /* 16 TiB; 8 bytes a frame in memory */

@@ -7,10 +7,11 @@
 #include "bundle/manifest.h"
 #include "bundle/reader.h"
 
-/* What the trailer says of the manifest. */
+/* What the trailer says: of the manifest, and of the bundle's bytes before the trailer. */
 struct trailer {
 	uint64_t data_offset, size;
 	uint8_t sha256[SHA256_BYTES];
+	uint8_t packed_sha256[SHA256_BYTES];
 };
 
 struct bundle {

@@ -102,7 +102,7 @@ static void put_thread(const struct core *c, const struct snapshot_thread *t, st
 	put_prstatus(c, t, out);
 	if (t->fpregs_len) put_note(out, core_name, NT_FPREGSET, t->fpregs, t->fpregs_len);
 	if (t->xstate_len) put_note(out, linux_name, NT_X86_XSTATE, t->xstate, t->xstate_len);
-	if (t->has_siginfo) put_note(out, core_name, NT_SIGINFO, t->siginfo, sizeof(t->siginfo));
+	put_note(out, core_name, NT_SIGINFO, t->siginfo, sizeof(t->siginfo));
 }
 
 /* Memory that only looks like a file is in the core; naming it makes gdb complain that it cannot be
@@ -185,7 +185,7 @@ int core_prepare_notes(struct core *c, const char *version, struct err *e)
 		return err_set(e, ERR_UNSUPPORTED, "no core can be written for ELF machine %u",
 			       c->s->e_machine);
 	for (size_t i = c->s->thread_count; i-- > 0;)
-		if (c->s->threads[i].has_siginfo) c->first_thread = i;
+		if (c->s->threads[i].cursig) c->first_thread = i;
 	buf_init(&c->maps, MAPS_TEXT_MAX);
 	buf_init(&c->threads, NOTE_THREADS_TEXT_MAX);
 	buf_init(&c->info, NOTE_INFO_TEXT_MAX);

@@ -159,10 +159,8 @@ static int read_siginfo(struct corefile *c, const struct note *n, struct snapsho
 			struct err *e)
 {
 	size_t len;
-	int r = read_some(c, n, t->siginfo, sizeof(t->siginfo), &len, e);
 
-	if (!r) t->has_siginfo = true;
-	return r;
+	return read_some(c, n, t->siginfo, sizeof(t->siginfo), &len, e);
 }
 
 static int compare_files(const void *a, const void *b)

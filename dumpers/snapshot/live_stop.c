@@ -93,8 +93,7 @@ static int read_registers(struct live *l, struct tracee *tracee, struct err *e)
 	t->sigpend = live_pending_signals(tracee->tid, false);
 	if (tracee->signal) {
 		t->cursig = tracee->signal;
-		t->has_siginfo =
-		    ptrace(PTRACE_GETSIGINFO, tracee->tid, NULL, (void *)t->siginfo) == 0;
+		ptrace(PTRACE_GETSIGINFO, tracee->tid, NULL, (void *)t->siginfo);
 	}
 	return 0;
 }

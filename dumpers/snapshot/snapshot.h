@@ -60,9 +60,8 @@ struct snapshot_thread {
 	size_t fpregs_len;
 	uint8_t *xstate; /* NT_X86_XSTATE, owned */
 	size_t xstate_len;
-	uint8_t siginfo[128]; /* NT_SIGINFO */
-	bool has_siginfo;
-	int32_t cursig; /* signal that stopped it, 0 none */
+	int32_t cursig;       /* signal that stopped it, 0 none */
+	uint8_t siginfo[128]; /* NT_SIGINFO of that signal; zeros if none, or not known */
 	uint64_t sigpend, sighold;
 };
 

@@ -88,7 +88,7 @@ def test_readelf_finds_no_fault(podsnap, targets, tmp_path):
     done = subprocess.run(["readelf", "-Whln", ours], capture_output=True, text=True, check=True)
     assert not done.stderr
     notes = re.findall(r"^ +(CORE|LINUX|PODSNAP) +0x[0-9a-f]+\t(\w+)", done.stdout, re.M)
-    for note in ("NT_PRSTATUS", "NT_FPREGSET"):
+    for note in ("NT_PRSTATUS", "NT_FPREGSET", "NT_SIGINFO"):
         assert notes.count(("CORE", note)) == 5, note
     assert notes.count(("LINUX", "NT_X86_XSTATE")) == 5
     for note in ("NT_PRPSINFO", "NT_AUXV", "NT_FILE"):

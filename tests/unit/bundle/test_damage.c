@@ -149,23 +149,10 @@ static bool finds_damage(const void *data, size_t len)
 	return problems > 0;
 }
 
-/* The same entries with the same bytes. */
-static void expect_identical(const void *data, size_t len, const struct test_bundle *t)
-{
-	struct bundle *b;
-
-	assert_ok(open_memory(data, len, &b));
-	assert_null(bundle_truncated(b));
-	assert_int_equal(bundle_entry_count(b), t->count);
-	expect_prefix(b, t);
-	bundle_free(b);
-}
-
 static void flipped_bytes_are_found(void **state)
 {
 	_cleanup_test_bundle_ struct test_bundle t = {0};
 	uint8_t *copy;
-	int found = 0;
 
 	test_bundle_add(&t, "meta.json", 60);
 	test_bundle_add(&t, "core", (1 << 20) + 300);
@@ -177,13 +164,9 @@ static void flipped_bytes_are_found(void **state)
 	for (size_t i = 0; i < t.bytes.len; i++) {
 		memcpy(copy, t.bytes.data, t.bytes.len);
 		copy[i] ^= (uint8_t)(1 + random_below(255));
-		if (finds_damage(copy, t.bytes.len))
-			found++;
-		else
-			expect_identical(copy, t.bytes.len, &t);
+		/* Some bits mean nothing to zstd; the hash of the packed bytes finds those. */
+		if (!finds_damage(copy, t.bytes.len)) fail_msg("byte %zu", i);
 	}
-	/* A bit that zstd does not use in each frame header is the exception. */
-	assert_true(found > (int)t.bytes.len * 9 / 10);
 	free(copy);
 }
 
@@ -321,6 +304,7 @@ static void forge_end(struct forged *f, uint64_t offset, const char *manifest)
 	le64_put(head + 16, offset);
 	le64_put(head + 24, strlen(manifest));
 	sha256_of(manifest, strlen(manifest), head + 32);
+	sha256_of(f->bytes.data, f->bytes.len, head + 32 + SHA256_BYTES);
 	assert_ok(buf_append(&f->bytes, head, sizeof(head), &test_err));
 	le32_put(footer, sizeof(head));
 	assert_ok(buf_append(&f->seek, footer, 8, &test_err));

@@ -175,7 +175,6 @@ static inline void random_thread(struct snapshot_thread *t, uint64_t *seed, pid_
 	t->sighold = unit_random(seed);
 	if (unit_random(seed) % 3 == 0) {
 		t->cursig = 11;
-		t->has_siginfo = true;
 		random_bytes(seed, t->siginfo, sizeof(t->siginfo));
 	}
 	t->xstate_len = unit_random(seed) % 4 ? 2432 : 0;

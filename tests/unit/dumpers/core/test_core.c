@@ -59,7 +59,6 @@ static void compare_thread(const struct snapshot_thread *a, const struct snapsho
 	assert_memory_equal(a->fpregs, b->fpregs, sizeof(a->fpregs));
 	assert_int_equal(a->xstate_len, b->xstate_len);
 	if (a->xstate_len) assert_memory_equal(a->xstate, b->xstate, a->xstate_len);
-	assert_int_equal(a->has_siginfo, b->has_siginfo);
 	assert_memory_equal(a->siginfo, b->siginfo, sizeof(a->siginfo));
 	assert_int_equal(a->cursig, b->cursig);
 	assert_int_equal(a->sigpend, b->sigpend);

@@ -386,8 +386,11 @@ static void test_signal_deliveries(void **state)
 			struct snapshot *s = child_snapshot(&c);
 
 			if (s->threads[0].cursig) {
+				siginfo_t info;
+
 				assert_int_equal(s->threads[0].cursig, SIGRTMIN);
-				assert_true(s->threads[0].has_siginfo);
+				memcpy(&info, s->threads[0].siginfo, sizeof(info));
+				assert_int_equal(info.si_signo, SIGRTMIN);
 				caught++;
 			}
 			snapshot_free(s);
