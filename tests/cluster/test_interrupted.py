@@ -13,8 +13,8 @@ from lib.pods import CapturePod, module_namespace
 from lib.wait import wait_until
 
 LONG = os.environ.get("PODSNAP_LONG") == "1"
-KILLS = 5 if LONG else 2
-SIGNALS = 100 if LONG else 10
+KILLS = 25 if LONG else 5
+SIGNALS = 1000 if LONG else 100
 COMPONENTS = ["kubelet", "containerd", "apiserver"]
 MEMORY_MIB = 2048  # half of it random
 MAX_PAUSE_S = 5
@@ -166,7 +166,7 @@ def check_interrupted(podsnap, status, path, sig):
     assert os.listdir(path.parent) == []
 
 
-@pytest.mark.timeout(1800 if LONG else 600)
+@pytest.mark.timeout(7200 if LONG else 900)
 def test_signals_at_any_moment(cluster, cluster_podsnap, namespace, rng, tmp_path):
     pod = CapturePod(cluster, namespace, "selfcheck", "selfcheck", restartPolicy="Never")
     path = tmp_path / "b.podsnap.tar.zst"

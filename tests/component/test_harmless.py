@@ -10,7 +10,7 @@ from lib import proc
 from lib.wait import wait_until
 
 # How many moments are tried; `make soak` may ask for more.
-CANCELS = int(os.environ.get("PODSNAP_TEST_CANCELS", "30"))
+CANCELS = int(os.environ.get("PODSNAP_TEST_CANCELS", "100"))
 
 
 def test_selfchecking_target_sees_nothing(podsnap, targets, tmp_path):

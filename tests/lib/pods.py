@@ -43,7 +43,8 @@ class CapturePod:
                   if argv == self.command and pid_inside(pid) == 1]
         assert len(firsts) == 1, cluster.processes(self.object)
         self.pid = firsts[0]
-        self.before = self.others()
+        # A zombie that the target is about to wait for does not stay.
+        self.before = {pid: argv for pid, argv in self.others().items() if argv}
 
     @property
     def where(self):
