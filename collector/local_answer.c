@@ -27,6 +27,8 @@ int answer_stacks(const struct options *options, struct buf *ret, struct err *e)
 	_cleanup_process_ struct process process = PROCESS_INIT;
 	_cleanup_snapshot_ struct snapshot *snapshot = NULL;
 	struct live_config config = {
+	    /* Over before a fork would be. */
+	    .mode = SNAPSHOT_STOP,
 	    .max_pause_ns = (uint64_t)option_int(options, OPT_MAX_PAUSE),
 	};
 	pid_t pid;

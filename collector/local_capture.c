@@ -25,7 +25,7 @@ struct capture {
 	struct snapshot *snapshot;
 	struct modules *modules;
 	struct live_pause pause;
-	const char *mode;
+	const struct live_plan *plan; /* the snapshot's */
 };
 
 static int check(struct capture *c, struct err *e)
@@ -107,8 +107,11 @@ static int end_core(struct capture *c, const struct core_entry *ce, struct err *
 	char torn[HUMAN_MAX], pause[HUMAN_MAX], reason[BUNDLE_REASON_MAX];
 	human_size(ce->torn_bytes, torn);
 	snapshot_live_pause(c->snapshot, &c->pause);
-	if (c->snapshot->consistency == CONSISTENCY_RUNNING && !c->pause.released_early) {
-		snprintf(reason, sizeof reason, "read while the process ran (--max-pause 0)");
+	if (c->plan->mode == SNAPSHOT_NOSTOP) {
+		snprintf(reason, sizeof reason, "read while the process ran: %s", c->plan->reason);
+	} else if (c->plan->mode == SNAPSHOT_COW) {
+		snprintf(reason, sizeof reason, "%s were read from the running process: %s", torn,
+			 c->pause.why ? c->pause.why : "a fork does not get them");
 	} else {
 		snprintf(reason, sizeof reason,
 			 "%s were read after the process was let go at %s (%s)", torn,
@@ -163,14 +166,37 @@ static int add_stacks(struct capture *c, int collected, const struct err *why,
 	return r ? r : add_text(c, "stacks.json", json, e);
 }
 
+static enum snapshot_mode wanted_mode(const struct options *options)
+{
+	const char *name = option_string(options, OPT_SNAPSHOT);
+	for (enum snapshot_mode mode = SNAPSHOT_AUTO; mode <= SNAPSHOT_NOSTOP; mode++) {
+		if (!strcmp(name, snapshot_mode_name(mode))) return mode;
+	}
+	return SNAPSHOT_AUTO;
+}
+
+static void say_plan(const struct capture *c)
+{
+	struct live_pause pause;
+	char predicted[HUMAN_MAX], measured[HUMAN_MAX];
+	snapshot_live_pause(c->snapshot, &pause);
+	log_debug("snapshot %s: %s; a pause of about %s was expected, so far it is %s",
+		  snapshot_mode_name(c->plan->mode), c->plan->reason,
+		  human_duration(c->plan->predicted_ns, predicted),
+		  human_duration(pause.pause_ns, measured));
+}
+
 static int open_snapshot(struct capture *c, struct err *e)
 {
 	struct live_config config = {
+	    .mode = wanted_mode(c->options),
 	    .max_pause_ns = (uint64_t)option_int(c->options, OPT_MAX_PAUSE),
+	    .max_memory = (uint64_t)option_int(c->options, OPT_MAX_MEMORY),
 	};
 	int r = snapshot_open_live(&c->process, &config, &c->snapshot, e);
 	if (r) return r;
-	c->mode = c->snapshot->consistency == CONSISTENCY_RUNNING ? "nostop" : "stop";
+	c->plan = snapshot_live_plan(c->snapshot);
+	say_plan(c);
 	return modules_new(c->snapshot, find_module_in_process, &c->process, &c->modules, e);
 }
 
@@ -190,12 +216,22 @@ static int dump(struct capture *c, struct err *e)
 	return r;
 }
 
+/* Members of an object that is still to be: without the braces. */
 static int add_result(const struct capture *c, struct buf *ret, struct err *e)
 {
-	return buf_printf(ret, e,
-			  "\"mode\":\"%s\",\"pause_ns\":%llu,\"released_early\":%s,\"threads\":%zu",
-			  c->mode, (unsigned long long)c->pause.pause_ns,
-			  c->pause.released_early ? "true" : "false", c->snapshot->thread_count);
+	_cleanup_buf_ struct buf text = BUF_INIT(4 * KIB);
+	struct json j;
+	json_init(&j, &text, false);
+	json_object(&j);
+	json_kv_string(&j, "mode", snapshot_mode_name(c->plan->mode));
+	json_kv_string(&j, "mode_reason", c->plan->reason);
+	json_kv_uint(&j, "predicted_pause_ns", c->plan->predicted_ns);
+	json_kv_uint(&j, "pause_ns", c->pause.pause_ns);
+	json_kv_bool(&j, "released_early", c->pause.released_early);
+	json_kv_uint(&j, "threads", c->snapshot->thread_count);
+	json_object_end(&j);
+	int r = json_finish(&j, e);
+	return r ? r : buf_append(ret, text.data + 1, text.len - strlen("{}\n"), e);
 }
 
 int capture_process(const struct options *options, struct packer *packer,

@@ -56,6 +56,15 @@ const struct option_def option_table[OPT_COUNT] = {
 		  .type = OPTION_BOOL,
 		  .help = "also the evidence for each runtime",
 		  .verbs = VERB_PS},
+    [OPT_SNAPSHOT] = {.name = "snapshot",
+		      .key = "capture.snapshot",
+		      .type = OPTION_ENUM,
+		      .choices = "auto|cow|stop|nostop",
+		      .def = "auto",
+		      .help =
+			  "read a copy-on-write child, the stopped or the running process; auto: "
+			  "the first that is safe (-v says why)",
+		      .verbs = VERB_CAPTURE},
     [OPT_MAX_PAUSE] = {.name = "max-pause",
 		       .env = "PODSNAP_MAX_PAUSE",
 		       .key = "capture.max-pause",
@@ -65,6 +74,15 @@ const struct option_def option_table[OPT_COUNT] = {
 		       .def = "10s",
 		       .help = "the longest the process may stand still; 0 does not stop it",
 		       .verbs = VERB_CAPTURE | VERB_STACKS},
+    [OPT_MAX_MEMORY] = {.name = "max-memory",
+			.key = "capture.max-memory",
+			.type = OPTION_SIZE,
+			.min = 0,
+			.max = INT64_MAX,
+			.def = "0",
+			.help = "the most that a copy-on-write child may come to cost; 0: what the "
+				"memory limit leaves",
+			.verbs = VERB_CAPTURE},
     [OPT_CORE] = {.name = "core",
 		  .key = "capture.core",
 		  .type = OPTION_ENUM,
@@ -214,7 +232,8 @@ const struct option_def option_table[OPT_COUNT] = {
     [OPT_HELP] = {.name = "help", .short_name = 'h', .type = OPTION_BOOL, .help = "this text"},
 };
 
-const size_t probe_option_ids[] = {
-    OPT_VERB,    OPT_PID,          OPT_JSON,  OPT_FULL,    OPT_WIDE,    OPT_MAX_PAUSE, OPT_CORE,
-    OPT_MODULES, OPT_SHOW_SECRETS, OPT_LEVEL, OPT_THREADS, OPT_VERBOSE, OPT_TRACE};
+const size_t probe_option_ids[] = {OPT_VERB,    OPT_PID,      OPT_JSON,         OPT_FULL,
+				   OPT_WIDE,    OPT_SNAPSHOT, OPT_MAX_PAUSE,    OPT_MAX_MEMORY,
+				   OPT_CORE,    OPT_MODULES,  OPT_SHOW_SECRETS, OPT_LEVEL,
+				   OPT_THREADS, OPT_VERBOSE,  OPT_TRACE};
 const size_t probe_option_count = ARRAY_SIZE(probe_option_ids);

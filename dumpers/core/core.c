@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define HOLE_MIN_DEFAULT (64 * KIB)
+enum { FORGET_PIECE = 8 << 20, FORGET_REST = 1 << 20 };
 
 /* --- output --- */
 
@@ -145,7 +146,7 @@ static void copy_some(struct core *c, struct core_out *out, uint64_t addr, uint6
 
 	if (!n) return;
 	n = snapshot_read(c->s, addr, room, n, &state);
-	torn = snapshot_live_torn(c->s);
+	torn = snapshot_live_torn(c->s, addr);
 	if (state != MEM_BYTES) memset(room, 0, n);
 	commit(out, n);
 	if (out->r) return;
@@ -155,9 +156,17 @@ static void copy_some(struct core *c, struct core_out *out, uint64_t addr, uint6
 		out->r = out->sink->torn(out->sink, start, out->offset, out->e);
 }
 
+/* The core is the last to read memory: what is written may go, in pieces worth the effort. */
+static void forget(struct core *c, uint64_t *from, uint64_t to, uint64_t piece)
+{
+	if (to - *from < piece) return;
+	snapshot_forget(c->s, *from, align_down(to, CORE_PAGE));
+	*from = align_down(to, CORE_PAGE);
+}
+
 static void put_load(struct core *c, const struct core_load *load, struct core_out *out)
 {
-	uint64_t at = load->start;
+	uint64_t at = load->start, kept_from = load->start;
 
 	while (at < load->data_end && !out->r) {
 		const struct range *filler = range_list_next(&c->filler, at);
@@ -170,7 +179,9 @@ static void put_load(struct core *c, const struct core_load *load, struct core_o
 			copy_some(c, out, at, end - at);
 		}
 		at += out->offset - before;
+		forget(c, &kept_from, at, FORGET_PIECE);
 	}
+	forget(c, &kept_from, at, FORGET_REST);
 }
 
 int core_write(struct core *c, struct core_sink *sink, struct err *e)

@@ -219,21 +219,120 @@ void cgroup_read(const char *text, size_t len, const struct cgroup_view *views, 
 	if (find_group(text, len, "cpu", views, count, &group)) read_cpu(&group, ret);
 }
 
+/* Our own mounts and the target's. */
+struct own_views {
+	struct buf cgroup, own, theirs; /* texts */
+	int own_root, their_root;
+	struct cgroup_view views[2];
+	size_t count;
+};
+
+static void views_open(const struct process *p, struct own_views *v)
+{
+	*v = (struct own_views){
+	    .cgroup = BUF_INIT(CGROUP_TEXT_MAX),
+	    .own = BUF_INIT(CGROUP_MOUNTINFO_MAX),
+	    .theirs = BUF_INIT(CGROUP_MOUNTINFO_MAX),
+	    .own_root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC),
+	    .their_root = openat(p->proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC),
+	};
+	process_read(p, "cgroup", &v->cgroup, NULL);
+	if (v->own_root >= 0 && io_read_file(AT_FDCWD, "/proc/self/mountinfo", &v->own, NULL) == 0)
+		v->views[v->count++] = (struct cgroup_view){v->own_root, v->own.data, v->own.len};
+	if (v->their_root >= 0 && process_read(p, "mountinfo", &v->theirs, NULL) == 0)
+		v->views[v->count++] =
+		    (struct cgroup_view){v->their_root, v->theirs.data, v->theirs.len};
+}
+
+static void views_done(struct own_views *v)
+{
+	buf_done(&v->cgroup);
+	buf_done(&v->own);
+	buf_done(&v->theirs);
+	close_fd(&v->own_root);
+	close_fd(&v->their_root);
+}
+
 void process_cgroup(const struct process *p, struct cgroup_info *ret)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT(CGROUP_TEXT_MAX);
-	_cleanup_buf_ struct buf own = BUF_INIT(CGROUP_MOUNTINFO_MAX);
-	_cleanup_buf_ struct buf theirs = BUF_INIT(CGROUP_MOUNTINFO_MAX);
-	_cleanup_close_ int own_root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int their_root =
-	    openat(p->proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct cgroup_view views[2];
-	size_t count = 0;
+	struct own_views v;
 
-	process_read(p, "cgroup", &text, NULL);
-	if (own_root >= 0 && io_read_file(AT_FDCWD, "/proc/self/mountinfo", &own, NULL) == 0)
-		views[count++] = (struct cgroup_view){own_root, own.data, own.len};
-	if (their_root >= 0 && process_read(p, "mountinfo", &theirs, NULL) == 0)
-		views[count++] = (struct cgroup_view){their_root, theirs.data, theirs.len};
-	cgroup_read(text.data, text.len, views, count, ret);
+	views_open(p, &v);
+	cgroup_read(v.cgroup.data, v.cgroup.len, v.views, v.count, ret);
+	views_done(&v);
+}
+
+/* --- how much room there is ---------------------------------------------------------------------
+ */
+
+static int open_file(const struct group *g, const char *name)
+{
+	char path[FILE_PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s%s/%s", g->mount, g->path, name);
+	return openat(g->root_fd, path, O_RDONLY | O_CLOEXEC);
+}
+
+static void open_meter(const struct group *g, struct cgroup_meter *ret)
+{
+	bool v2 = g->version == 2;
+	const char *usage_file = v2 ? "memory.current" : "memory.usage_in_bytes";
+	struct cgroup_limit limit;
+	struct group level;
+
+	tightest(g, v2 ? "memory.max" : "memory.limit_in_bytes", usage_file, &limit, &level);
+	if (room_of(&limit) == UINT64_MAX) return;
+	ret->limit = limit.limit;
+	ret->reclaimable = v2 ? "inactive_file" : "total_inactive_file";
+	ret->usage_fd = open_file(&level, usage_file);
+	ret->stat_fd = open_file(&level, "memory.stat");
+}
+
+void cgroup_meter_open(const struct process *p, struct cgroup_meter *ret)
+{
+	struct own_views v;
+	struct group group;
+
+	*ret = CGROUP_METER_INIT;
+	views_open(p, &v);
+	if (find_group(v.cgroup.data, v.cgroup.len, "memory", v.views, v.count, &group))
+		open_meter(&group, ret);
+	views_done(&v);
+}
+
+/* The number behind a key at the start of a line, times unit; 0 if there is none. */
+static uint64_t keyed_value(int fd, const char *path, const char *key, uint64_t unit)
+{
+	char text[16 << 10];
+	_cleanup_close_ int own = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	ssize_t n = pread(path ? own : fd, text, sizeof(text), 0);
+	struct scan s, line;
+	uint64_t value;
+
+	if (n <= 0) return 0;
+	s = scan_of(text, (size_t)n);
+	while (scan_line(&s, &line)) {
+		if (!scan_literal(&line, key)) continue;
+		scan_blanks(&line);
+		if (scan_u64(&line, 10, &value)) return value * unit;
+	}
+	return 0;
+}
+
+uint64_t cgroup_meter_room(const struct cgroup_meter *m)
+{
+	uint64_t usage, machine = keyed_value(-1, "/proc/meminfo", "MemAvailable:", KIB);
+
+	if (!machine) machine = UINT64_MAX;
+	if (m->usage_fd < 0) return machine;
+	usage = keyed_value(m->usage_fd, NULL, "", 1);
+	if (!usage) return machine;
+	usage -= MIN(usage, keyed_value(m->stat_fd, NULL, m->reclaimable, 1));
+	return MIN(machine, m->limit - MIN(m->limit, usage));
+}
+
+void cgroup_meter_done(struct cgroup_meter *m)
+{
+	close_fd(&m->usage_fd);
+	close_fd(&m->stat_fd);
 }

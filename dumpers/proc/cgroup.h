@@ -70,5 +70,17 @@ void cgroup_read(const char *text, size_t len, const struct cgroup_view *views, 
 		 struct cgroup_info *ret);
 /* The same for a process: our own mounts first, then the target's through /proc/PID/root. */
 void process_cgroup(const struct process *p, struct cgroup_info *ret);
+/* What can be allocated before the tightest memory limit kills somebody, to be asked often: the
+ * files of that level stay open. */
+struct cgroup_meter {
+	int usage_fd, stat_fd; /* -1: no limit */
+	uint64_t limit;
+	const char *reclaimable; /* row of memory.stat */
+};
+#define CGROUP_METER_INIT ((struct cgroup_meter){.usage_fd = -1, .stat_fd = -1})
+void cgroup_meter_open(const struct process *p, struct cgroup_meter *ret);
+/* Bytes that are free or can be reclaimed, below the limit and on the machine. */
+uint64_t cgroup_meter_room(const struct cgroup_meter *m);
+void cgroup_meter_done(struct cgroup_meter *m);
 
 #endif

@@ -18,6 +18,8 @@ enum {
 	FIELD_STARTTIME = 22,
 	FIELD_VSIZE = 23,
 	FIELD_RSS = 24,
+	FIELD_STARTSTACK = 28,
+	FIELD_EXIT_SIGNAL = 38,
 };
 
 /* The last ')' ends comm: no field behind it holds one, while comm itself may. */
@@ -73,6 +75,10 @@ static bool take_field(int number, struct scan field, struct proc_stat *ret)
 		return scan_u64(&field, 10, &ret->vsize_bytes);
 	case FIELD_RSS:
 		return scan_u64(&field, 10, &ret->rss_pages);
+	case FIELD_STARTSTACK:
+		return scan_u64(&field, 10, &ret->start_stack);
+	case FIELD_EXIT_SIGNAL:
+		return scan_i64(&field, &ret->exit_signal);
 	default:
 		return true;
 	}
@@ -88,7 +94,7 @@ int proc_stat_parse(const char *text, size_t len, struct proc_stat *ret, struct 
 			       STAT_TEXT_MAX);
 	if (!split_comm(text, len, &stat, &rest))
 		return err_set(e, ERR_CORRUPT, "stat: not \"PID (NAME) ...\"");
-	for (int number = FIELD_STATE; number <= FIELD_RSS; number++) {
+	for (int number = FIELD_STATE; number <= FIELD_EXIT_SIGNAL; number++) {
 		if (!scan_field(&rest, &field) || !take_field(number, field, &stat))
 			return err_set(e, ERR_CORRUPT, "stat: field %d is missing or malformed",
 				       number);

@@ -23,6 +23,9 @@ struct proc_stat {
 	uint64_t start_ticks; /* after boot, in USER_HZ */
 	uint64_t vsize_bytes;
 	uint64_t rss_pages;
+	/* What these two say is for those who may trace the process; else 0. */
+	uint64_t start_stack; /* address: where its main thread's stack began */
+	int64_t exit_signal;  /* which its parent gets at its end; 0: none. -1 in a thread's stat */
 };
 
 /* len is at most STAT_TEXT_MAX. -ERR_CORRUPT when it is not such a line. */

@@ -1,6 +1,7 @@
 #include "dumpers/snapshot/live.h"
 
-#include "dumpers/snapshot/live_internal.h"
+#include "dumpers/snapshot/live_cow.h"
+#include "dumpers/snapshot/live_plan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,16 +11,16 @@
 #include <string.h>
 
 #define STALL_DEFAULT_NS (2 * (uint64_t)NS_PER_S)
+#define WATCH_NS_MAX (50 * (uint64_t)NS_PER_MS)
+/* As fast as a process can write to pages it shares with its child: a fault each. */
+#define COW_WRITE_BYTES_PER_S_MAX (4 * GIB)
+enum { COW_ROOM_FLOOR = 12 << 20 };
 
-static int read_maps(struct live *l, struct err *e)
+const char *snapshot_mode_name(enum snapshot_mode mode)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT(MAPS_TEXT_MAX);
-	char path[64];
-	int r;
+	static const char *const names[] = {"auto", "cow", "stop", "nostop"};
 
-	snprintf(path, sizeof(path), "task/%d/maps", l->live_tid);
-	r = io_read_file(l->proc_fd, path, &text, e);
-	return r ? r : maps_parse(text.data ? text.data : "", text.len, &l->base.maps, e);
+	return names[mode];
 }
 
 static uint64_t wall_clock_ns(void)
@@ -32,15 +33,45 @@ static uint64_t wall_clock_ns(void)
 
 /* --- the tracer thread --- */
 
+static void note_pause(struct live *l)
+{
+	if (l->stop_started_ns && !l->pause_ns) l->pause_ns = now_ns() - l->stop_started_ns;
+}
+
+/* All threads stand: fork, and let them go, or stay. */
+static int freeze(struct live *l, struct err *e)
+{
+	struct err why = {0};
+	int r;
+
+	if (l->plan.mode == SNAPSHOT_STOP) return live_read_maps(l, &l->base.maps, e);
+	r = live_cow_fork(l, &why);
+	if (!r) {
+		live_detach(l);
+		note_pause(l);
+		return live_cow_adopt(l, e);
+	}
+	if (r != -ERR_UNSUPPORTED || l->config.mode == SNAPSHOT_COW) {
+		if (e) *e = why;
+		return r;
+	}
+	maps_done(&l->base.maps);
+	plan_fall_back(&l->plan, why.text);
+	return live_read_maps(l, &l->base.maps, e);
+}
+
 static int take(struct live *l, struct err *e)
 {
 	size_t added;
 	int r = live_scan_threads(l, &added, e);
 
+	live_hurry(true);
 	if (!r) r = live_stop(l, e);
-	if (r) return r;
-	l->base.taken_ns = wall_clock_ns();
-	r = read_maps(l, e);
+	if (!r) {
+		l->base.taken_ns = wall_clock_ns();
+		r = freeze(l, e);
+	}
+	live_hurry(false);
 	return r ? r : live_publish_threads(l, e);
 }
 
@@ -55,7 +86,7 @@ static void wait_until(struct live *l, uint64_t deadline_ns)
 }
 
 /* Holds the target until it is asked to let go, or must. Called and left with the lock held. */
-static void hold(struct live *l)
+static void hold_target(struct live *l)
 {
 	uint64_t deadline = l->stop_started_ns + l->config.max_pause_ns;
 	uint64_t stall = l->config.stall_ns, last_ns = now_ns();
@@ -75,21 +106,75 @@ static void hold(struct live *l)
 				 (double)stall / NS_PER_S);
 			l->why = l->why_text;
 		}
-		if (l->why) {
-			l->released_early = true;
-			return;
-		}
+		if (l->why) return;
 		/* In eighths, so that a stall is seen soon after it is one. */
 		wait_until(l, MIN(deadline, now + MAX(stall / 8, (uint64_t)NS_PER_MS)));
 	}
 }
 
+/* Gives up in the child what nobody will read again. */
+static void forget_some(struct live *l)
+{
+	struct range_list ranges = l->forget;
+
+	range_list_init(&l->forget, FORGET_RANGES_MAX);
+	pthread_mutex_unlock(&l->lock);
+	for (size_t i = 0; i < ranges.count && !l->forget_failed; i++)
+		live_cow_forget(l, ranges.ranges[i].start, ranges.ranges[i].end);
+	range_list_done(&ranges);
+	pthread_mutex_lock(&l->lock);
+}
+
+/*
+ * Each page that the target writes while the child lives is kept twice, and the memory limit kills
+ * the larger process, which is the target: the child must be gone before. So the less room there
+ * is, the more often it is looked at.
+ */
+static uint64_t watch_memory(struct live *l, uint64_t room_before)
+{
+	uint64_t room = cgroup_meter_room(&l->meter), left, limit = l->config.max_memory;
+
+	if (room < COW_ROOM_FLOOR) l->why = "memory got scarce";
+	left = room - MIN(room, (uint64_t)COW_ROOM_FLOOR);
+	if (limit) {
+		uint64_t used = room_before - MIN(room_before, room);
+
+		if (used >= limit) l->why = "max-memory";
+		left = MIN(left, limit - MIN(limit, used));
+	}
+	return MIN(
+	    MAX(left / COW_WRITE_BYTES_PER_S_MAX * NS_PER_S / 4 +
+		    left % COW_WRITE_BYTES_PER_S_MAX * NS_PER_S / COW_WRITE_BYTES_PER_S_MAX / 4,
+		(uint64_t)NS_PER_MS),
+	    WATCH_NS_MAX);
+}
+
+/* Holds the child until nobody needs it, or must give it up. Called and left with the lock held. */
+static void hold_child(struct live *l)
+{
+	uint64_t room_before = cgroup_meter_room(&l->meter);
+
+	while (!l->release_wanted) {
+		uint64_t wait_ns = watch_memory(l, room_before);
+
+		if (l->why) return;
+		if (l->forget.count)
+			forget_some(l);
+		else
+			wait_until(l, now_ns() + wait_ns);
+	}
+}
+
+/* Called and left with the lock held. */
 static void let_go(struct live *l)
 {
 	/* Before the first thread runs, so that a read that ended with torn still false is good. */
 	atomic_store(&l->torn, true);
 	live_detach(l);
-	if (l->stop_started_ns) l->pause_ns = now_ns() - l->stop_started_ns;
+	note_pause(l);
+	pthread_mutex_unlock(&l->lock);
+	live_cow_end(l);
+	pthread_mutex_lock(&l->lock);
 }
 
 static void *tracer_main(void *arg)
@@ -99,9 +184,13 @@ static void *tracer_main(void *arg)
 
 	pthread_mutex_lock(&l->lock);
 	if (!r) {
-		l->phase = LIVE_STOPPED;
+		l->phase = LIVE_HELD;
 		pthread_cond_broadcast(&l->changed);
-		hold(l);
+		if (l->child)
+			hold_child(l);
+		else
+			hold_target(l);
+		l->released_early = l->why != NULL;
 	}
 	let_go(l);
 	l->phase = r ? LIVE_FAILED : LIVE_RELEASED;
@@ -142,7 +231,7 @@ static int look_without_stop(struct live *l, struct err *e)
 	size_t added;
 	int r = live_scan_threads(l, &added, e);
 
-	if (!r) r = read_maps(l, e);
+	if (!r) r = live_read_maps(l, &l->base.maps, e);
 	if (r) return r;
 	for (size_t i = 0; i < l->tracee_count; i++) {
 		struct tracee *t = &l->tracees[i];
@@ -162,10 +251,12 @@ static int open_memory(struct live *l, struct err *e)
 	char path[64];
 
 	snprintf(path, sizeof(path), "task/%d/mem", l->live_tid);
-	l->mem_fd = openat(l->proc_fd, path, O_RDONLY | O_CLOEXEC);
-	if (l->mem_fd < 0) return live_denied(l, "opening /proc/PID/mem", e);
+	l->target_mem_fd = openat(l->proc_fd, path, O_RDWR | O_CLOEXEC);
+	if (l->target_mem_fd < 0) l->target_mem_fd = openat(l->proc_fd, path, O_RDONLY | O_CLOEXEC);
+	if (l->target_mem_fd < 0) return live_denied(l, "opening /proc/PID/mem", e);
 	snprintf(path, sizeof(path), "task/%d/pagemap", l->live_tid);
-	l->pagemap_fd = openat(l->proc_fd, path, O_RDONLY | O_CLOEXEC);
+	l->target_pagemap_fd = openat(l->proc_fd, path, O_RDONLY | O_CLOEXEC);
+	l->pagemap_fd = l->target_pagemap_fd;
 	return live_pages_init(l, e);
 }
 
@@ -196,7 +287,10 @@ static struct live *live_new(const struct process *target, const struct live_con
 	l->base.e_machine = EM_X86_64;
 	l->base.elf_class = ELFCLASS64;
 	l->pid = target->pid;
-	l->proc_fd = l->task_fd = l->mem_fd = l->pagemap_fd = -1;
+	l->proc_fd = l->task_fd = l->target_mem_fd = l->child_mem_fd = -1;
+	l->pagemap_fd = l->target_pagemap_fd = l->child_pagemap_fd = -1;
+	l->meter = CGROUP_METER_INIT;
+	range_list_init(&l->forget, FORGET_RANGES_MAX);
 	l->config = *config;
 	if (!l->config.stall_ns) l->config.stall_ns = STALL_DEFAULT_NS;
 	pthread_mutex_init(&l->lock, NULL);
@@ -213,6 +307,27 @@ static struct live *live_new(const struct process *target, const struct live_con
 	return l;
 }
 
+/* Decides how, and has at hand what the pause shall not wait for. */
+static int prepare(struct live *l, const struct process *target, struct err *e)
+{
+	struct plan_facts facts;
+	struct err why = {0};
+	uint64_t room;
+
+	cgroup_meter_open(target, &l->meter);
+	room = cgroup_meter_room(&l->meter);
+	if (l->config.max_memory) room = MIN(room, l->config.max_memory);
+	plan_look(target, room, &facts);
+	l->suspend_seccomp = facts.seccomp && facts.may_suspend_seccomp;
+	l->inject_image = calloc(1, INJECT_IMAGE_MAX);
+	l->inject_saved = calloc(1, INJECT_IMAGE_MAX);
+	if (!l->inject_image || !l->inject_saved)
+		return err_set(e, ERR_NO_MEMORY, "snapshot of process %d", l->pid);
+	if (live_inject_find(l, &l->site, &why))
+		snprintf(facts.no_site, sizeof(facts.no_site), "%.159s", why.text);
+	return plan_choose(&facts, &l->config, &l->plan, e);
+}
+
 int snapshot_open_live(const struct process *target, const struct live_config *config,
 		       struct snapshot **ret, struct err *e)
 {
@@ -221,7 +336,8 @@ int snapshot_open_live(const struct process *target, const struct live_config *c
 
 	if (!l) return err_set(e, ERR_NO_MEMORY, "snapshot of process %d", target->pid);
 	r = open_target(l, target, e);
-	if (!r) r = config->max_pause_ns ? start_tracer(l, e) : look_without_stop(l, e);
+	if (!r) r = prepare(l, target, e);
+	if (!r) r = l->plan.mode != SNAPSHOT_NOSTOP ? start_tracer(l, e) : look_without_stop(l, e);
 	if (r) {
 		snapshot_free(&l->base);
 		return r;
@@ -246,7 +362,7 @@ void snapshot_live_release(struct snapshot *s)
 	pthread_mutex_lock(&l->lock);
 	l->release_wanted = true;
 	pthread_cond_broadcast(&l->changed);
-	while (l->phase == LIVE_STOPPED)
+	while (l->phase == LIVE_HELD)
 		pthread_cond_wait(&l->changed, &l->lock);
 	pthread_mutex_unlock(&l->lock);
 }
@@ -258,15 +374,28 @@ void snapshot_live_pause(const struct snapshot *s, struct live_pause *ret)
 	memset(ret, 0, sizeof(*ret));
 	if (!l) return;
 	pthread_mutex_lock(&l->lock);
-	ret->pause_ns = l->phase == LIVE_STOPPED ? now_ns() - l->stop_started_ns : l->pause_ns;
+	ret->pause_ns = l->pause_ns;
+	if (!l->pause_ns && l->stop_started_ns) ret->pause_ns = now_ns() - l->stop_started_ns;
 	ret->released_early = l->released_early;
 	ret->why = l->why;
 	pthread_mutex_unlock(&l->lock);
 }
 
-bool snapshot_live_torn(const struct snapshot *s)
+const struct live_plan *snapshot_live_plan(const struct snapshot *s)
 {
 	struct live *l = as_live(s);
 
-	return l && atomic_load(&l->torn);
+	return l ? &l->plan : NULL;
+}
+
+bool snapshot_live_torn(const struct snapshot *s, uint64_t addr)
+{
+	struct live *l = as_live(s);
+	const struct cow_foreign *foreign;
+	uint64_t next;
+
+	if (!l) return false;
+	if (atomic_load(&l->torn)) return true;
+	foreign = live_cow_find_foreign(l, addr, &next);
+	return foreign && !foreign->copy;
 }

@@ -1,4 +1,3 @@
-#include "dumpers/proc/stat.h"
 #include "dumpers/snapshot/live_internal.h"
 
 #include <dirent.h>
@@ -40,7 +39,23 @@ size_t live_read_task(struct live *l, pid_t tid, const char *name, char *ret, si
 	return read_at(l->task_fd, path, ret, ret_size);
 }
 
-static bool read_stat(struct live *l, pid_t tid, struct proc_stat *ret)
+size_t live_read_proc(struct live *l, const char *name, char *ret, size_t ret_size)
+{
+	return read_at(l->proc_fd, name, ret, ret_size);
+}
+
+int live_read_maps(struct live *l, struct maps *ret, struct err *e)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(MAPS_TEXT_MAX);
+	char path[64];
+	int r;
+
+	snprintf(path, sizeof(path), "task/%d/maps", l->live_tid);
+	r = io_read_file(l->proc_fd, path, &text, e);
+	return r ? r : maps_parse(text.data ? text.data : "", text.len, ret, e);
+}
+
+bool live_read_stat(struct live *l, pid_t tid, struct proc_stat *ret)
 {
 	char text[STAT_TEXT_MAX];
 	size_t len = live_read_task(l, tid, "stat", text, sizeof(text));
@@ -52,7 +67,7 @@ char live_thread_state(struct live *l, pid_t tid)
 {
 	struct proc_stat stat;
 
-	return read_stat(l, tid, &stat) ? stat.state : 'X';
+	return live_read_stat(l, tid, &stat) ? stat.state : 'X';
 }
 
 static const char *status_value(const char *status, const char *key)
@@ -112,26 +127,28 @@ static int check_auxv(struct live *l, struct err *e)
 	return 0;
 }
 
-static int find_live_thread(struct live *l, struct err *e)
+size_t live_list_threads(struct live *l, pid_t *ret, size_t max)
 {
 	_cleanup_close_ int fd = openat(l->task_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
-	int r = 0;
+	size_t count = 0;
 
-	if (!dir) return err_set(e, ERR_GONE, "process %d ended", l->pid);
+	if (!dir) return 0;
 	steal_fd(&fd);
-	l->live_tid = 0;
-	while ((entry = readdir(dir))) {
+	while (count < max && (entry = readdir(dir))) {
 		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
 
-		if (tid <= 0 || strchr("ZX", live_thread_state(l, tid))) continue;
-		l->live_tid = tid;
-		break;
+		if (tid > 0 && !strchr("ZX", live_thread_state(l, tid))) ret[count++] = tid;
 	}
-	if (!l->live_tid) r = err_set(e, ERR_GONE, "process %d has ended (zombie)", l->pid);
 	closedir(dir);
-	return r;
+	return count;
+}
+
+static int find_live_thread(struct live *l, struct err *e)
+{
+	if (live_list_threads(l, &l->live_tid, 1)) return 0;
+	return err_set(e, ERR_GONE, "process %d has ended", l->pid);
 }
 
 int live_check_target(struct live *l, struct err *e)
@@ -146,18 +163,17 @@ int live_check_target(struct live *l, struct err *e)
 	return check_auxv(l, e);
 }
 
-/* The parent's number in the target's own namespace, 0 if it has none there. */
-static pid_t own_ppid(struct live *l, pid_t ppid)
+pid_t live_own_pid(struct live *l, pid_t pid)
 {
 	char path[64], status[STATUS_TEXT_MAX];
 	unsigned count;
-	pid_t pid;
+	pid_t own;
 
-	if (l->pid_depth == 0) return ppid;
-	snprintf(path, sizeof(path), "../%d/status", ppid);
-	if (ppid <= 0 || !read_at(l->proc_fd, path, status, sizeof(status))) return 0;
-	pid = last_number(status, "NSpid:", &count);
-	return count == l->pid_depth + 1 ? pid : 0;
+	if (l->pid_depth == 0) return pid;
+	snprintf(path, sizeof(path), "../%d/status", pid);
+	if (pid <= 0 || !read_at(l->proc_fd, path, status, sizeof(status))) return 0;
+	own = last_number(status, "NSpid:", &count);
+	return count == l->pid_depth + 1 ? own : 0;
 }
 
 static void read_command(struct live *l)
@@ -186,7 +202,8 @@ int live_read_identity(struct live *l, struct err *e)
 	const char *value;
 	unsigned count;
 
-	if (!read_stat(l, l->pid, &stat) || !read_at(l->proc_fd, "status", status, sizeof(status)))
+	if (!live_read_stat(l, l->pid, &stat) ||
+	    !read_at(l->proc_fd, "status", status, sizeof(status)))
 		return err_set(e, ERR_GONE, "process %d ended", l->pid);
 	snprintf(id->comm, sizeof(id->comm), "%.15s", stat.comm);
 	id->state = stat.state;
@@ -194,7 +211,7 @@ int live_read_identity(struct live *l, struct err *e)
 	id->pid = last_number(status, "NSpid:", &count);
 	l->pid_depth = count ? count - 1 : 0;
 	if (!count) id->pid = l->pid;
-	id->ppid = own_ppid(l, stat.ppid);
+	id->ppid = live_own_pid(l, stat.ppid);
 	id->pgrp = last_number(status, "NSpgid:", &count);
 	id->sid = last_number(status, "NSsid:", &count);
 	value = status_value(status, "Uid:");
@@ -213,7 +230,7 @@ void live_read_thread(struct live *l, pid_t tid, struct snapshot_thread *t)
 
 	t->tid = tid;
 	t->state = '?';
-	if (read_stat(l, tid, &stat)) {
+	if (live_read_stat(l, tid, &stat)) {
 		snprintf(t->name, sizeof(t->name), "%.15s", stat.comm);
 		t->state = stat.state;
 		t->utime_ticks = stat.utime_ticks;

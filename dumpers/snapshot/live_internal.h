@@ -1,12 +1,17 @@
 /*
- * The live origin's inside. live.c: lifetime, the tracer thread and its watchdog. live_facts.c:
- * what /proc tells before the stop. live_stop.c: seize, interrupt, registers, detach.
- * live_restart.c: system calls that the stop cut short. live_pages.c: which pages there are.
- * live_read.c: memory. live_denied.c: why the kernel refused.
+ * The live origin's inside. live.c: lifetime, the tracer thread and its watchdog. live_plan.c: the
+ * choice of the mode. live_facts.c: what /proc tells before the stop. live_stop.c: seize,
+ * interrupt, registers, detach. live_restart.c: system calls that the stop cut short.
+ * live_inject.c: a system call run by the target. live_cow.c: the copy-on-write child. live_reap.c:
+ * its end. live_pages.c: which pages there are. live_read.c: memory. live_denied.c: why the kernel
+ * refused.
  */
 #ifndef DUMPERS_SNAPSHOT_LIVE_INTERNAL_H
 #define DUMPERS_SNAPSHOT_LIVE_INTERNAL_H
 
+#include "base/range_set.h"
+#include "dumpers/proc/cgroup.h"
+#include "dumpers/proc/stat.h"
 #include "dumpers/snapshot/live.h"
 #include "dumpers/snapshot/regs.h"
 
@@ -18,14 +23,16 @@ enum tracee_state {
 	TRACEE_SEIZED,  /* seized and running, or on its way to the stop */
 	TRACEE_STOPPED, /* stands */
 	TRACEE_STUCK,   /* seized, but in the kernel where it cannot stop (D), or a zombie leader */
+	TRACEE_LEFT,    /* in a call of ours that takes too long: it finds its own way */
 	TRACEE_GONE,    /* ended */
 };
 
 struct tracee {
 	pid_t tid; /* as this program's pid namespace numbers it */
 	enum tracee_state state;
-	int signal;    /* it stands before the delivery of this signal, which detach passes on */
-	bool repaired; /* its system call was set to restart */
+	int signal;       /* it stands before the delivery of this signal, which detach passes on */
+	bool interrupted; /* PTRACE_INTERRUPT was asked for */
+	bool repaired;    /* its system call was set to restart */
 	struct snapshot_thread facts;
 };
 
@@ -43,18 +50,44 @@ struct page_cache {
 	bool no_scan;    /* this kernel lacks PAGEMAP_SCAN */
 };
 
-enum live_phase { LIVE_STARTING, LIVE_STOPPED, LIVE_RELEASED, LIVE_FAILED };
+/* HELD: the target stands, or its child does. */
+enum live_phase { LIVE_STARTING, LIVE_HELD, LIVE_RELEASED, LIVE_FAILED };
+
+/* Where a call can be injected; see live_inject.h. */
+struct inject_site {
+	uint64_t syscall_ret;            /* address of `syscall; ret` */
+	uint64_t restorer;               /* of a call of rt_sigreturn */
+	uint64_t stack_start, stack_end; /* the main thread's stack map */
+	uint64_t start_stack;            /* where its program began on it */
+};
+
+enum { FORGET_RANGES_MAX = 1024 };
 
 struct live {
 	struct snapshot base;
-	pid_t pid;          /* as this program numbers it */
-	pid_t live_tid;     /* a thread with an address space: the leader, unless it is a zombie */
-	int proc_fd;        /* /proc/PID */
-	int task_fd;        /* /proc/PID/task */
-	int mem_fd;         /* /proc/PID/task/TID/mem */
-	int pagemap_fd;     /* -1: not to be had, then every page counts as bytes */
-	unsigned pid_depth; /* how many pid namespaces below ours the target's is */
+	pid_t pid;         /* as this program numbers it */
+	pid_t live_tid;    /* a thread with an address space: the leader, unless it is a zombie */
+	int proc_fd;       /* /proc/PID */
+	int task_fd;       /* /proc/PID/task */
+	int target_mem_fd; /* /proc/PID/task/TID/mem */
+	int target_pagemap_fd; /* -1: not to be had, then every page counts as bytes */
+	int pagemap_fd;        /* of what is read; one of the two, borrowed */
+	unsigned pid_depth;    /* how many pid namespaces below ours the target's is */
 	struct page_cache pages;
+	struct live_plan plan;
+
+	/* The copy-on-write child. */
+	struct inject_site site;
+	bool suspend_seccomp;
+	uint8_t *inject_image, *inject_saved; /* INJECT_IMAGE_MAX bytes; NULL: no child wanted */
+	pid_t child;                          /* as this program numbers it; 0 none */
+	pid_t child_own_pid;                  /* as the target does */
+	int child_mem_fd, child_pagemap_fd;
+	atomic_bool reads_child;
+	struct cow_foreign *foreign; /* ascending; owned, with their copies */
+	size_t foreign_count;
+	struct cgroup_meter meter;
+	bool forget_failed;
 
 	/* The tracer thread's own, while it runs. */
 	struct tracee *tracees;
@@ -70,6 +103,7 @@ struct live {
 	pthread_cond_t changed;
 	enum live_phase phase;
 	bool release_wanted;
+	struct range_list forget; /* for the tracer to give up */
 	bool released_early;
 	const char *why;
 	char why_text[48];
@@ -81,6 +115,17 @@ struct live {
 };
 
 /* --- live_facts.c --- */
+/* The text of /proc/PID/NAME, or of another process by "../PID/NAME"; empty if it is not to be had.
+ * Returns its length. */
+size_t live_read_proc(struct live *l, const char *name, char *ret, size_t ret_size);
+/* False if the thread is gone. */
+bool live_read_stat(struct live *l, pid_t tid, struct proc_stat *ret);
+/* The target's memory map now. ret is empty before. */
+int live_read_maps(struct live *l, struct maps *ret, struct err *e);
+/* What the target's own pid namespace calls a process that this program calls pid; 0 if nothing. */
+pid_t live_own_pid(struct live *l, pid_t pid);
+/* The first threads of task/, the leader among them if it lives; how many. */
+size_t live_list_threads(struct live *l, pid_t *ret, size_t max);
 /* Picks live_tid and refuses kernel threads, zombies and 32-bit processes. */
 int live_check_target(struct live *l, struct err *e);
 /* Fills base.id and base.auxv. */
@@ -100,8 +145,12 @@ uint64_t live_status_hex(const char *status, const char *key);
 size_t live_read_task(struct live *l, pid_t tid, const char *name, char *ret, size_t ret_size);
 
 /* --- live_stop.c; only from the tracer thread --- */
+/* Priority for the pause, or none any more. A hint. */
+void live_hurry(bool hurry);
 int live_stop(struct live *l, struct err *e);
 void live_detach(struct live *l);
+/* Did a seized thread stop or end? Takes its registers when it stopped. */
+int live_poll_tracee(struct live *l, struct tracee *t, struct err *e);
 /* Moves the facts to base.threads, in order; the tracees keep none. */
 int live_publish_threads(struct live *l, struct err *e);
 
@@ -115,12 +164,18 @@ void live_recheck_restart(struct live *l, struct tracee *t);
  */
 uint64_t live_pending_signals(pid_t tid, bool shared);
 
+/* --- live_reap.c; only from the tracer thread --- */
+/* Makes the target wait for its children that are zombies because of us. */
+void live_reap(struct live *l);
+
 /* --- live_read.c --- */
 extern const struct snapshot_ops live_ops;
 
 /* --- live_pages.c --- */
 int live_pages_init(struct live *l, struct err *e);
 void live_pages_done(struct live *l);
+/* From now on pages are those of this pagemap. */
+void live_pages_switch(struct live *l, int pagemap_fd);
 /* True if memory of this map may not be read: device memory, the kernel's clock pages. */
 bool live_map_unreadable(const struct map *map);
 /* State of the page at addr, which is in map, and in *ret_end where that state ends. */

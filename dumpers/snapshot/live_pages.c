@@ -262,6 +262,14 @@ int live_pages_init(struct live *l, struct err *e)
 	return 0;
 }
 
+void live_pages_switch(struct live *l, int pagemap_fd)
+{
+	pthread_mutex_lock(&l->pages.lock);
+	l->pagemap_fd = pagemap_fd;
+	l->pages.count = 0;
+	pthread_mutex_unlock(&l->pages.lock);
+}
+
 void live_pages_done(struct live *l)
 {
 	free(l->pages.extents);

@@ -2,7 +2,7 @@
  * Memory by pread of /proc/PID/mem: works under seccomp profiles that forbid process_vm_readv, and
  * on pages that are not readable to the target itself.
  */
-#include "dumpers/snapshot/live_internal.h"
+#include "dumpers/snapshot/live_cow.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +16,28 @@ static size_t clip(uint64_t addr, size_t len, uint64_t end)
 	return (size_t)MIN((uint64_t)len, end - addr);
 }
 
+/* From the child, or when it was given up meanwhile, from the target. */
+static ssize_t read_memory(struct live *l, void *data, size_t len, uint64_t addr)
+{
+	bool child;
+	ssize_t n;
+
+	do {
+		child = atomic_load(&l->reads_child);
+		n = pread(child ? l->child_mem_fd : l->target_mem_fd, data, len, (off_t)addr);
+	} while (n <= 0 && ((n < 0 && errno == EINTR) || child != atomic_load(&l->reads_child)));
+	return n;
+}
+
+/* Memory that the child did not get. */
+static ssize_t read_foreign(struct live *l, const struct cow_foreign *f, void *data, size_t len,
+			    uint64_t addr)
+{
+	if (!f->copy) return pread(l->target_mem_fd, data, len, (off_t)addr);
+	memcpy(data, f->copy + (addr - f->start), len);
+	return (ssize_t)len;
+}
+
 /*
  * Also untouched and file pages come as bytes: the kernel has them at hand, and what is captured
  * comes first.
@@ -25,6 +47,8 @@ static size_t live_read(struct snapshot *s, uint64_t addr, void *data, size_t le
 {
 	struct live *l = (struct live *)s;
 	const struct map *map = maps_find(&s->maps, addr);
+	const struct cow_foreign *foreign;
+	uint64_t next;
 	ssize_t n;
 
 	if (map && live_map_unreadable(map)) {
@@ -37,9 +61,9 @@ static size_t live_read(struct snapshot *s, uint64_t addr, void *data, size_t le
 		return clip(addr, len, snapshot_map_above(s, addr));
 	}
 	if (map) len = clip(addr, len, map->end);
-	do {
-		n = pread(l->mem_fd, data, len, (off_t)addr);
-	} while (n < 0 && errno == EINTR);
+	foreign = live_cow_find_foreign(l, addr, &next);
+	len = clip(addr, len, foreign ? foreign->end : next);
+	n = foreign ? read_foreign(l, foreign, data, len, addr) : read_memory(l, data, len, addr);
 	if (n > 0) {
 		atomic_fetch_add(&l->progress, 1);
 		*state = MEM_BYTES;
@@ -53,7 +77,8 @@ static uint64_t live_extent(struct snapshot *s, uint64_t addr, uint64_t end, enu
 {
 	struct live *l = (struct live *)s;
 	const struct map *map = maps_find(&s->maps, addr);
-	uint64_t state_end;
+	const struct cow_foreign *foreign;
+	uint64_t state_end, next;
 
 	/* Looking at pages is work on the snapshot too. */
 	atomic_fetch_add(&l->progress, 1);
@@ -61,8 +86,25 @@ static uint64_t live_extent(struct snapshot *s, uint64_t addr, uint64_t end, enu
 		*state = MEM_UNMAPPED;
 		return MIN(end, snapshot_map_above(s, addr));
 	}
+	foreign = live_cow_find_foreign(l, addr, &next);
+	if (foreign) {
+		*state = MEM_BYTES;
+		return MIN(end, foreign->end);
+	}
 	*state = live_page_state(l, map, addr, &state_end);
-	return MIN(end, state_end);
+	return MIN(MIN(end, next), state_end);
+}
+
+/* For the tracer thread, the only one that can make the child do something. */
+static void live_forget(struct snapshot *s, uint64_t start, uint64_t end)
+{
+	struct live *l = (struct live *)s;
+
+	if (!atomic_load(&l->reads_child)) return;
+	pthread_mutex_lock(&l->lock);
+	if (l->forget.count < FORGET_RANGES_MAX) range_list_add(&l->forget, start, end, NULL);
+	pthread_cond_broadcast(&l->changed);
+	pthread_mutex_unlock(&l->lock);
 }
 
 static void live_free(struct snapshot *s)
@@ -77,8 +119,17 @@ static void live_free(struct snapshot *s)
 	free(l->known);
 	free(l->xstate_buf);
 	live_pages_done(l);
-	close_fd(&l->mem_fd);
-	close_fd(&l->pagemap_fd);
+	for (size_t i = 0; i < l->foreign_count; i++)
+		free(l->foreign[i].copy);
+	free(l->foreign);
+	free(l->inject_image);
+	free(l->inject_saved);
+	range_list_done(&l->forget);
+	cgroup_meter_done(&l->meter);
+	close_fd(&l->target_mem_fd);
+	close_fd(&l->child_mem_fd);
+	close_fd(&l->target_pagemap_fd);
+	close_fd(&l->child_pagemap_fd);
 	close_fd(&l->task_fd);
 	close_fd(&l->proc_fd);
 	pthread_mutex_destroy(&l->lock);
@@ -90,5 +141,6 @@ static void live_free(struct snapshot *s)
 const struct snapshot_ops live_ops = {
     .read = live_read,
     .extent = live_extent,
+    .forget = live_forget,
     .free = live_free,
 };

@@ -98,8 +98,7 @@ static int read_registers(struct live *l, struct tracee *tracee, struct err *e)
 	return 0;
 }
 
-/* Did the thread stop or end? Takes its registers when it stopped. */
-static int poll_tracee(struct live *l, struct tracee *t, struct err *e)
+int live_poll_tracee(struct live *l, struct tracee *t, struct err *e)
 {
 	int status;
 	int r = waitpid(t->tid, &status, __WALL | WNOHANG);
@@ -115,6 +114,18 @@ static int poll_tracee(struct live *l, struct tracee *t, struct err *e)
 	r = read_registers(l, t, e);
 	live_repair_restart(l, t);
 	return r;
+}
+
+/*
+ * A thread that was taken to be stuck may only have waited for a lock, say, of the address space,
+ * that a thread without a CPU held: it comes to its stop now. Returns whether one did, or runs.
+ */
+static bool recall_stuck(struct live *l, struct tracee *t, struct err *e)
+{
+	if (t->state != TRACEE_STUCK || strchr("DZX", live_thread_state(l, t->tid))) return false;
+	t->state = TRACEE_SEIZED;
+	live_poll_tracee(l, t, e);
+	return true;
 }
 
 static void give_up_stuck(struct live *l)
@@ -145,7 +156,7 @@ static int collect(struct live *l, struct err *e)
 			int r;
 
 			if (l->tracees[i].state != TRACEE_SEIZED) continue;
-			r = poll_tracee(l, &l->tracees[i], e);
+			r = live_poll_tracee(l, &l->tracees[i], e);
 			if (r) return r;
 			if (l->tracees[i].state == TRACEE_SEIZED)
 				pending++;
@@ -164,12 +175,19 @@ static int collect(struct live *l, struct err *e)
 	}
 }
 
+/* Once: a second one would stop it again when it has been let go. */
+static void interrupt(struct tracee *t)
+{
+	if (t->state != TRACEE_SEIZED || t->interrupted) return;
+	t->interrupted = true;
+	/* An error means that the thread stopped for a signal or ended: waitpid will tell. */
+	ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
+}
+
 static void interrupt_all(struct live *l)
 {
-	/* An error means that the thread stopped for a signal or ended: waitpid will tell. */
 	for (size_t i = 0; i < l->tracee_count; i++)
-		if (l->tracees[i].state == TRACEE_SEIZED)
-			ptrace(PTRACE_INTERRUPT, l->tracees[i].tid, NULL, NULL);
+		interrupt(&l->tracees[i]);
 }
 
 /* The kernel's count of threads is that of those which stand (proc(5): links of task/). */
@@ -184,6 +202,15 @@ static bool all_stand(struct live *l)
 	return fstat(l->task_fd, &st) == 0 && st.st_nlink == standing + 2;
 }
 
+static bool recall_all_stuck(struct live *l, struct err *e)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < l->tracee_count; i++)
+		any |= recall_stuck(l, &l->tracees[i], e);
+	return any;
+}
+
 static int stop_rounds(struct live *l, struct err *e)
 {
 	size_t added = 0;
@@ -193,6 +220,7 @@ static int stop_rounds(struct live *l, struct err *e)
 	while (!r) {
 		interrupt_all(l);
 		r = collect(l, e);
+		if (!r && recall_all_stuck(l, e)) continue;
 		if (r || all_stand(l)) break;
 		r = live_scan_threads(l, &added, e);
 		if (!r && !added) break;
@@ -201,21 +229,24 @@ static int stop_rounds(struct live *l, struct err *e)
 	return r;
 }
 
-int live_stop(struct live *l, struct err *e)
+void live_hurry(bool hurry)
 {
-	const struct sched_param fifo = {.sched_priority = 1}, normal = {0};
-	size_t stopped = 0;
-	int r;
+	const struct sched_param param = {.sched_priority = hurry ? 1 : 0};
 
 	/* Without it each nap lasts 70 us; without the priority the woken threads of the target
-	 * come before us. Both are hints. */
+	 * come before us. */
 	prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);
-	pthread_setschedparam(pthread_self(), SCHED_FIFO, &fifo);
-	r = stop_rounds(l, e);
+	pthread_setschedparam(pthread_self(), hurry ? SCHED_FIFO : SCHED_OTHER, &param);
+}
+
+int live_stop(struct live *l, struct err *e)
+{
+	size_t stopped = 0;
+	int r = stop_rounds(l, e);
+
 	for (size_t i = 0; !r && i < l->tracee_count; i++)
 		stopped += l->tracees[i].state == TRACEE_STOPPED;
 	if (!r && !stopped) r = err_set(e, ERR_GONE, "process %d ended", l->pid);
-	pthread_setschedparam(pthread_self(), SCHED_OTHER, &normal);
 	return r;
 }
 

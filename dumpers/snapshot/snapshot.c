@@ -74,6 +74,11 @@ int snapshot_read_all(struct snapshot *s, uint64_t addr, void *data, size_t len,
 	return 0;
 }
 
+void snapshot_forget(struct snapshot *s, uint64_t start, uint64_t end)
+{
+	if (s->ops->forget && start < end) s->ops->forget(s, start, end);
+}
+
 uint64_t snapshot_extent(struct snapshot *s, uint64_t addr, uint64_t end, enum mem_state *state)
 {
 	uint64_t at;

@@ -4,8 +4,8 @@
  * reads this struct and nothing else, so that the same code answers live, from a core file (on
  * disk or inside a bundle), from a remote probe, and from memory that a test built.
  *
- * Origins: snapshot/live.c (ptrace), snapshot/corefile.c, snapshot/memory.c; the copy-on-write
- * child and the remote origin get a file each and nothing else changes.
+ * Origins: snapshot/live.c (ptrace, with or without a copy-on-write child), snapshot/corefile.c,
+ * snapshot/memory.c; the remote origin gets a file of its own and nothing else changes.
  */
 #ifndef DUMPERS_SNAPSHOT_SNAPSHOT_H
 #define DUMPERS_SNAPSHOT_SNAPSHOT_H
@@ -86,6 +86,9 @@ struct snapshot_ops {
 	/* The longest range from addr on (below end) that has one state, without reading it: what a
 	 * page source asks. Returns its end; BYTES means "has bytes to read". */
 	uint64_t (*extent)(struct snapshot *s, uint64_t addr, uint64_t end, enum mem_state *state);
+	/* [start, end) will not be read again: an origin that pays for it may let it go. NULL: none
+	 * of its business. */
+	void (*forget)(struct snapshot *s, uint64_t start, uint64_t end);
 	void (*free)(struct snapshot *s);
 };
 
@@ -110,6 +113,8 @@ size_t snapshot_read(struct snapshot *s, uint64_t addr, void *data, size_t len,
 /* Exactly len bytes, ZERO as zeros; any other state is an error (-ERR_NOT_FOUND not mapped or not
  * captured, -ERR_IO). */
 int snapshot_read_all(struct snapshot *s, uint64_t addr, void *data, size_t len, struct err *e);
+/* Whole pages of [start, end) will not be read again; else reads of them may fail. */
+void snapshot_forget(struct snapshot *s, uint64_t start, uint64_t end);
 uint64_t snapshot_extent(struct snapshot *s, uint64_t addr, uint64_t end, enum mem_state *state);
 /* An auxv value (AT_*), 0 if absent. */
 uint64_t snapshot_auxv(const struct snapshot *s, uint64_t type);

@@ -73,7 +73,8 @@ static int run(pid_t pid, const struct live_config *live, struct err *e)
 int main(int argc, char **argv)
 {
 	bool running = argc == 3 && strcmp(argv[1], "-n") == 0;
-	struct live_config live = {.max_pause_ns = running ? 0 : 30 * (uint64_t)NS_PER_S};
+	struct live_config live = {.mode = SNAPSHOT_STOP,
+				   .max_pause_ns = running ? 0 : 30 * (uint64_t)NS_PER_S};
 	struct err e = {0};
 
 	if (argc != 2 + running) {

@@ -319,7 +319,8 @@ static void file_free(struct snapshot *s)
 
 static struct snapshot *file_snapshot(const char *maps, bool is_elf, bool build_id)
 {
-	static const struct snapshot_ops ops = {file_read, file_extent, file_free};
+	static const struct snapshot_ops ops = {
+	    .read = file_read, .extent = file_extent, .free = file_free};
 	struct file_snapshot *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
@@ -411,7 +412,8 @@ static uint64_t faulty_extent(struct snapshot *s, uint64_t addr, uint64_t end,
 
 static void test_unreadable(void **state)
 {
-	static const struct snapshot_ops ops = {faulty_read, faulty_extent, file_free};
+	static const struct snapshot_ops ops = {
+	    .read = faulty_read, .extent = faulty_extent, .free = file_free};
 	struct snapshot *s = file_snapshot("20000-30000 rw-p 00000000 00:00 0\n", false, false), *b;
 	struct memory_sink sink;
 

@@ -87,7 +87,8 @@ static inline void child_beats(const struct child *c)
 
 static inline struct snapshot *child_snapshot(const struct child *c)
 {
-	const struct live_config config = {.max_pause_ns = 30 * (uint64_t)NS_PER_S};
+	const struct live_config config = {.mode = SNAPSHOT_STOP,
+					   .max_pause_ns = 30 * (uint64_t)NS_PER_S};
 	struct snapshot *s = NULL;
 	struct err e = {0};
 

@@ -127,10 +127,10 @@ static void test_running(void **state)
 	await_blocked(&c);
 	assert_int_equal(snapshot_open_live(&c.process, &no_stop, &running, NULL), 0);
 	assert_int_equal(running->consistency, CONSISTENCY_RUNNING);
-	assert_true(snapshot_live_torn(running));
+	assert_true(snapshot_live_torn(running, 0));
 	child_beats(&c);
 	stopped = child_snapshot(&c);
-	assert_false(snapshot_live_torn(stopped));
+	assert_false(snapshot_live_torn(stopped, 0));
 	for (int i = 0; i < BLOCKED; i++) {
 		pid_t tid = c.shared->threads[i].tid;
 		const struct snapshot_thread *a = snapshot_find_thread(running, tid);
@@ -231,10 +231,10 @@ static void test_release(void **state)
 
 	child_start(&c, run_beat, 1);
 	s = child_snapshot(&c);
-	assert_false(snapshot_live_torn(s));
+	assert_false(snapshot_live_torn(s, 0));
 	snapshot_live_release(s);
 	snapshot_live_release(s);
-	assert_true(snapshot_live_torn(s));
+	assert_true(snapshot_live_torn(s, 0));
 	child_beats(&c);
 	snapshot_live_pause(s, &pause_seen);
 	assert_true(pause_seen.pause_ns > 0);
@@ -247,7 +247,8 @@ static void test_release(void **state)
 
 static void test_max_pause(void **state)
 {
-	const struct live_config config = {.max_pause_ns = 300 * (uint64_t)NS_PER_MS,
+	const struct live_config config = {.mode = SNAPSHOT_STOP,
+					   .max_pause_ns = 300 * (uint64_t)NS_PER_MS,
 					   .stall_ns = 600 * (uint64_t)NS_PER_S};
 	struct live_pause pause_seen;
 	struct snapshot *s = NULL;
@@ -257,7 +258,7 @@ static void test_max_pause(void **state)
 	assert_int_equal(snapshot_open_live(&c.process, &config, &s, NULL), 0);
 	/* This reader stalls, and the target runs nevertheless. */
 	child_beats(&c);
-	assert_true(snapshot_live_torn(s));
+	assert_true(snapshot_live_torn(s, 0));
 	snapshot_live_pause(s, &pause_seen);
 	assert_true(pause_seen.released_early);
 	assert_string_equal(pause_seen.why, "max-pause");
@@ -267,7 +268,8 @@ static void test_max_pause(void **state)
 
 static void test_stall(void **state)
 {
-	const struct live_config config = {.max_pause_ns = 600 * (uint64_t)NS_PER_S,
+	const struct live_config config = {.mode = SNAPSHOT_STOP,
+					   .max_pause_ns = 600 * (uint64_t)NS_PER_S,
 					   .stall_ns = 200 * (uint64_t)NS_PER_MS};
 	struct live_pause pause_seen;
 	struct snapshot *s = NULL;
@@ -562,7 +564,8 @@ static void run_in_namespace(struct child_shared *s)
 
 static void test_pid_namespace(void **state)
 {
-	const struct live_config config = {.max_pause_ns = 30 * (uint64_t)NS_PER_S};
+	const struct live_config config = {.mode = SNAPSHOT_STOP,
+					   .max_pause_ns = 30 * (uint64_t)NS_PER_S};
 	struct process inner = PROCESS_INIT;
 	struct snapshot *s = NULL;
 	struct err e = {0};
@@ -595,7 +598,7 @@ struct refusal {
 
 static void try_open(const struct process *p, struct refusal *r)
 {
-	const struct live_config config = {.max_pause_ns = NS_PER_S};
+	const struct live_config config = {.mode = SNAPSHOT_STOP, .max_pause_ns = NS_PER_S};
 	struct snapshot *s = NULL;
 	struct err e = {0};
 

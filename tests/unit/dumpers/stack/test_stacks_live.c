@@ -154,7 +154,8 @@ static void collect(struct report *r, find_module_fn find, void *ctx)
 
 static void collect_live(pid_t pid, struct report *r)
 {
-	struct live_config config = {.max_pause_ns = (uint64_t)60 * NS_PER_S};
+	struct live_config config = {.mode = SNAPSHOT_STOP,
+				     .max_pause_ns = (uint64_t)60 * NS_PER_S};
 	struct err e = {0};
 
 	*r = (struct report){.process = PROCESS_INIT};

@@ -1,0 +1,328 @@
+#include "dumpers/snapshot/live_cow.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+enum { SMAPS_TEXT_MAX = 512 << 20 };
+#define FIRST_STOP_NS (2 * (uint64_t)NS_PER_S) /* of the child */
+#define NAP_NS 20000
+
+/* --- the fork --- */
+
+static struct tracee *best_thread(struct live *l)
+{
+	struct tracee *best = NULL;
+	int best_score = -1;
+
+	for (size_t i = 0; i < l->tracee_count && best_score < 4; i++) {
+		int score = live_inject_score(l, &l->tracees[i]);
+
+		if (score <= best_score) continue;
+		best = &l->tracees[i];
+		best_score = score;
+	}
+	return best;
+}
+
+/* Pages mapped, as /proc/PID/statm says; 0 if it does not. */
+static uint64_t mapped_pages(struct live *l, const char *statm)
+{
+	char text[256];
+
+	return live_read_proc(l, statm, text, sizeof(text)) ? strtoull(text, NULL, 10) : 0;
+}
+
+static int end_of_call(int64_t value, struct err *e)
+{
+	if (value > 0) return 0;
+	errno = (int)-value;
+	err_errno(e, "its fork failed");
+	e->code = ERR_UNSUPPORTED;
+	return -ERR_UNSUPPORTED;
+}
+
+static int add_foreign(struct live *l, uint64_t start, uint64_t end, uint8_t *copy, struct err *e)
+{
+	struct cow_foreign *grown;
+
+	if (l->foreign_count == COW_FOREIGN_MAX)
+		return err_set(e, ERR_UNSUPPORTED, "more than %d ranges are kept out of its forks",
+			       COW_FOREIGN_MAX);
+	grown = reallocarray(l->foreign, l->foreign_count + 1, sizeof(*grown));
+	if (!grown) return err_set(e, ERR_NO_MEMORY, "memory that is kept out of forks");
+	l->foreign = grown;
+	l->foreign[l->foreign_count++] = (struct cow_foreign){start, end, copy};
+	return 0;
+}
+
+/* [start, end) has pages of the target that the child did not get. */
+static int keep_copy(struct live *l, uint64_t start, uint64_t end, uint64_t *kept, struct err *e)
+{
+	size_t len = (size_t)(end - start);
+	uint8_t *copy;
+	int r;
+
+	if (end - start > COW_KEPT_MAX - *kept)
+		return err_set(e, ERR_UNSUPPORTED,
+			       "more than %d MiB are kept out of its forks (MADV_DONTFORK)",
+			       COW_KEPT_MAX >> 20);
+	copy = malloc(len);
+	if (!copy) return err_set(e, ERR_NO_MEMORY, "memory that is kept out of forks");
+	if (pread(l->target_mem_fd, copy, len, (off_t)start) != (ssize_t)len) {
+		free(copy);
+		return 0; /* device memory, say: it has no bytes for anybody */
+	}
+	*kept += len;
+	r = add_foreign(l, start, end, copy, e);
+	if (r) free(copy);
+	return r;
+}
+
+static int keep_map(struct live *l, const struct map *map, uint64_t *kept, struct err *e)
+{
+	int r = 0;
+
+	for (uint64_t at = map->start; !r && at < map->end;) {
+		uint64_t end;
+		enum mem_state state = live_page_state(l, map, at, &end);
+
+		if (state == MEM_BYTES || state == MEM_FILE) r = keep_copy(l, at, end, kept, e);
+		at = end;
+	}
+	return r;
+}
+
+/* The target has maps that the child lacks: they are copied now, while it stands. */
+static int keep_what_forks_lack(struct live *l, struct err *e)
+{
+	_cleanup_maps_ struct maps childs = {0};
+	_cleanup_buf_ struct buf text = BUF_INIT(MAPS_TEXT_MAX);
+	uint64_t kept = 0;
+	char path[64];
+	int r = live_read_maps(l, &l->base.maps, e);
+
+	snprintf(path, sizeof(path), "../%d/maps", l->child);
+	if (!r) r = io_read_file(l->proc_fd, path, &text, e);
+	if (!r) r = maps_parse(text.data ? text.data : "", text.len, &childs, e);
+	for (size_t i = 0; !r && i < l->base.maps.count; i++) {
+		const struct map *map = &l->base.maps.v[i];
+
+		if (maps_find(&childs, map->start) || live_map_unreadable(map)) continue;
+		r = keep_map(l, map, &kept, e);
+	}
+	return r;
+}
+
+int live_cow_fork(struct live *l, struct err *e)
+{
+	struct inject_call call = {
+	    .nr = SYS_clone,
+	    .args = {CLONE_FILES},
+	    .options = l->suspend_seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0,
+	    .deadline_ns = l->stop_started_ns + l->config.max_pause_ns,
+	};
+	struct tracee *t = best_thread(l);
+	char statm[64];
+	int64_t value;
+	int r;
+
+	if (!t) return err_set(e, ERR_UNSUPPORTED, "none of its threads is where it could fork");
+	r = live_inject(l, &l->site, t, &call, &value, &l->child, e);
+	if (!r) r = end_of_call(value, e);
+	if (r) return r;
+	l->child_own_pid = (pid_t)value;
+	snprintf(statm, sizeof(statm), "../%d/statm", l->child);
+	if (mapped_pages(l, statm) != mapped_pages(l, "statm")) r = keep_what_forks_lack(l, e);
+	if (r) live_cow_end(l);
+	return r;
+}
+
+/* --- after the pause --- */
+
+static int await_child(struct live *l, struct err *e)
+{
+	const struct timespec nap = {.tv_nsec = NAP_NS};
+	uint64_t deadline = now_ns() + FIRST_STOP_NS;
+	int status, r;
+
+	while ((r = waitpid(l->child, &status, __WALL | WNOHANG)) == 0 && now_ns() < deadline)
+		nanosleep(&nap, NULL);
+	if (r <= 0 || !WIFSTOPPED(status))
+		return err_set(e, ERR_INTERNAL, "the forked child of process %d did not stop",
+			       l->pid);
+	if (ptrace(PTRACE_SETOPTIONS, l->child, NULL,
+		   (void *)(uintptr_t)(PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD)) < 0)
+		return err_errno(e, "the forked child of process %d", l->pid);
+	return 0;
+}
+
+/* When memory runs out, the child shall be the one that goes. */
+static void offer_to_oom_killer(struct live *l)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "../%d/oom_score_adj", l->child);
+	fd = openat(l->proc_fd, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0) return;
+	if (write(fd, "1000", 4) != 4) log_debug("oom_score_adj of the child: %s", strerror(errno));
+	close(fd);
+}
+
+static int open_childs(struct live *l, const char *name, int *ret, struct err *e)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "../%d/%s", l->child, name);
+	*ret = openat(l->proc_fd, path, O_RDONLY | O_CLOEXEC);
+	return *ret < 0 ? err_errno(e, "%s of the forked child of process %d", name, l->pid) : 0;
+}
+
+/* The line "VmFlags: rd wr mr mw me wf ac" ends each map of smaps (proc_pid_smaps(5)). */
+static int find_wiped(struct live *l, struct err *e)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(SMAPS_TEXT_MAX);
+	uint64_t start = 0, end = 0;
+	char path[64];
+	int r;
+
+	snprintf(path, sizeof(path), "../%d/smaps", l->child);
+	if (io_read_file(l->proc_fd, path, &text, NULL) || !text.data) return 0;
+	for (char *line = text.data, *next; line && !(r = 0); line = next) {
+		unsigned long long a, b;
+
+		next = strchr(line, '\n');
+		if (next) *next++ = '\0';
+		if (sscanf(line, "%llx-%llx ", &a, &b) == 2) {
+			start = a;
+			end = b;
+		} else if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " wf")) {
+			r = add_foreign(l, start, end, NULL, e);
+			if (r) return r;
+		}
+	}
+	return 0;
+}
+
+static int compare_foreign(const void *a, const void *b)
+{
+	const struct cow_foreign *x = a, *y = b;
+
+	return (x->start > y->start) - (x->start < y->start);
+}
+
+static int read_childs_maps(struct live *l, struct err *e)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(MAPS_TEXT_MAX);
+	char path[64];
+	int r;
+
+	if (l->base.maps.count) return 0; /* the target's, which has more */
+	snprintf(path, sizeof(path), "../%d/maps", l->child);
+	r = io_read_file(l->proc_fd, path, &text, e);
+	return r ? r : maps_parse(text.data ? text.data : "", text.len, &l->base.maps, e);
+}
+
+int live_cow_adopt(struct live *l, struct err *e)
+{
+	int mem_fd = -1, r = await_child(l, e);
+
+	if (!r) offer_to_oom_killer(l);
+	if (!r) r = read_childs_maps(l, e);
+	if (!r) r = find_wiped(l, e);
+	if (!r) r = open_childs(l, "mem", &mem_fd, e);
+	if (!r) r = open_childs(l, "pagemap", &l->child_pagemap_fd, e);
+	if (r) {
+		close_fd(&mem_fd);
+		return r;
+	}
+	if (l->foreign_count)
+		qsort(l->foreign, l->foreign_count, sizeof(*l->foreign), compare_foreign);
+	l->child_mem_fd = mem_fd;
+	live_pages_switch(l, l->child_pagemap_fd);
+	l->base.consistency = CONSISTENCY_COW;
+	atomic_store(&l->reads_child, true);
+	return 0;
+}
+
+const struct cow_foreign *live_cow_find_foreign(const struct live *l, uint64_t addr,
+						uint64_t *ret_next)
+{
+	size_t low = 0, high = l->foreign_count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (l->foreign[mid].end <= addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	*ret_next = low < l->foreign_count ? l->foreign[low].start : UINT64_MAX;
+	if (low == l->foreign_count || l->foreign[low].start > addr) return NULL;
+	*ret_next = low + 1 < l->foreign_count ? l->foreign[low + 1].start : UINT64_MAX;
+	return &l->foreign[low];
+}
+
+/* The child's own system calls need no frame to come back to: it never runs by itself. */
+static int64_t run_in_child(struct live *l, long nr, uint64_t a, uint64_t b)
+{
+	struct user_regs_struct regs;
+	struct iovec v = {.iov_base = &regs, .iov_len = sizeof(regs)};
+	const struct inject_call call = {.nr = nr, .args = {a, b}};
+
+	if (ptrace(PTRACE_GETREGSET, l->child, (void *)(uintptr_t)NT_PRSTATUS, &v) < 0)
+		return -ESRCH;
+	inject_set_call(&regs, &l->site, regs.rsp, &call);
+	if (ptrace(PTRACE_SETREGSET, l->child, (void *)(uintptr_t)NT_PRSTATUS, &v) < 0)
+		return -ESRCH;
+	for (int stop = 0; stop < 2; stop++) {
+		int status;
+
+		ptrace(PTRACE_SYSCALL, l->child, NULL, NULL);
+		if (waitpid(l->child, &status, __WALL) < 0 || !WIFSTOPPED(status) ||
+		    WSTOPSIG(status) != (SIGTRAP | 0x80))
+			return -EIO;
+	}
+	if (ptrace(PTRACE_GETREGSET, l->child, (void *)(uintptr_t)NT_PRSTATUS, &v) < 0)
+		return -ESRCH;
+	return (int64_t)regs.rax;
+}
+
+void live_cow_forget(struct live *l, uint64_t start, uint64_t end)
+{
+	/* Where its calls come from must stay. */
+	if (!l->child || (l->site.syscall_ret >= start && l->site.syscall_ret < end)) return;
+	if (run_in_child(l, SYS_munmap, start, end - start) != 0) l->forget_failed = true;
+}
+
+/* --- the end --- */
+
+static void kill_child(struct live *l)
+{
+	int status;
+
+	kill(l->child, SIGKILL);
+	while (waitpid(l->child, &status, __WALL) < 0 ? errno == EINTR : WIFSTOPPED(status))
+		continue;
+	l->child = 0;
+}
+
+void live_cow_end(struct live *l)
+{
+	if (!l->child) return;
+	/* Readers that come from here on read the target. */
+	atomic_store(&l->torn, true);
+	atomic_store(&l->reads_child, false);
+	kill_child(l);
+	live_reap(l);
+}

@@ -1,0 +1,43 @@
+/*
+ * The copy-on-write child: the target is made to fork while it stands, and runs on at once. The
+ * child never runs; it keeps the memory as it was, and is read instead of the target. It shares the
+ * target's descriptors (CLONE_FILES: nobody's end of file is late), signals nobody at its end, and
+ * is killed with this program (PTRACE_O_EXITKILL).
+ *
+ * What a child does not get (madvise(2): MADV_DONTFORK, MADV_WIPEONFORK) is read from the target:
+ * the former while it stands, the latter from the running one, as torn. Memory shared with others
+ * is shared with the child, too.
+ *
+ * All of it is for the tracer thread only.
+ */
+#ifndef DUMPERS_SNAPSHOT_LIVE_COW_H
+#define DUMPERS_SNAPSHOT_LIVE_COW_H
+
+#include "dumpers/snapshot/live_inject.h"
+
+/* In the pause, all threads standing: forks. -ERR_UNSUPPORTED says why it cannot be, and the target
+ * stands as before; -ERR_TIMEOUT: it hangs in its fork, the pause must end. */
+int live_cow_fork(struct live *l, struct err *e);
+/* When the target runs again: from here on memory is the child's. */
+int live_cow_adopt(struct live *l, struct err *e);
+/* The child gives up [start, end), which nobody will read again. */
+void live_cow_forget(struct live *l, uint64_t start, uint64_t end);
+/* Ends the child and makes the target wait for it, and for those that killed runs left. NULL-safe
+ * for a snapshot without one. */
+void live_cow_end(struct live *l);
+
+/* Memory that is not the child's. */
+struct cow_foreign {
+	uint64_t start, end;
+	uint8_t
+	    *copy; /* bytes read while the target stood; NULL: to be read from the running one */
+};
+enum {
+	COW_KEPT_MAX = 64 << 20, /* bytes copied in the pause */
+	COW_FOREIGN_MAX = 4096,
+};
+/* The range that holds addr, or NULL; *ret_next is where the next one starts. */
+const struct cow_foreign *live_cow_find_foreign(const struct live *l, uint64_t addr,
+						uint64_t *ret_next);
+
+#endif

@@ -1,0 +1,376 @@
+#include "dumpers/snapshot/live_inject.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+enum {
+	SEARCH_MAX = 64 << 20, /* bytes of code looked through */
+	SEARCH_PIECE = 256 << 10,
+	FRAME_ALIGN = 64,
+	/* Between the frames and what may be in use above: more than the red zone. */
+	STACK_MARGIN = 4096,
+	/* Below where the program began on its stack, what a main thread that runs on another stack
+	 * (a goroutine, a fiber) may have left in use. */
+	STACK_LEFT = 64 << 10,
+	RESTARTS_MAX = 3,
+};
+#define NAP_NS 20000
+#define USER_CS 0x33 /* 64-bit user code */
+
+/* --- where --- */
+
+struct search {
+	struct live *l;
+	struct inject_site *site;
+	uint8_t *piece;
+	uint64_t left; /* bytes still to be looked through */
+};
+
+static void search_piece(struct search *s, const uint8_t *code, size_t len, uint64_t addr)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (!s->site->syscall_ret && inject_is_syscall_ret(code + i, len - i))
+			s->site->syscall_ret = addr + i;
+		if (!s->site->restorer && inject_is_restorer(code + i, len - i))
+			s->site->restorer = addr + i;
+	}
+}
+
+static bool found_all(const struct inject_site *site)
+{
+	return site->syscall_ret && site->restorer;
+}
+
+static void search_map(struct search *s, const struct map *map)
+{
+	for (uint64_t at = map->start; at < map->end && s->left && !found_all(s->site);
+	     at += SEARCH_PIECE - INJECT_GADGET_BYTES) {
+		size_t want = (size_t)MIN(map->end - at, (uint64_t)SEARCH_PIECE);
+		ssize_t n = pread(s->l->target_mem_fd, s->piece, want, (off_t)at);
+
+		if (n <= 0) return;
+		search_piece(s, s->piece, (size_t)n, at);
+		s->left -= MIN(s->left, (uint64_t)n);
+		if ((size_t)n < want || want < SEARCH_PIECE) return;
+	}
+}
+
+/* The C library, where both are sure to be if it is glibc or musl. */
+static bool is_c_library(const struct map *map)
+{
+	const char *name = strrchr(map->name, '/');
+
+	return name && (strncmp(name, "/libc", 5) == 0 || strncmp(name, "/ld-", 4) == 0);
+}
+
+static void search_maps(struct search *s, const struct maps *maps, bool c_library)
+{
+	for (size_t i = 0; i < maps->count && !found_all(s->site); i++) {
+		const struct map *map = &maps->v[i];
+
+		/* The vsyscall page is not real code. */
+		if (!(map->prot & PROT_EXEC) || map->start > INT64_MAX) continue;
+		if (is_c_library(map) == c_library) search_map(s, map);
+	}
+}
+
+static void find_stack(struct live *l, const struct maps *maps, struct inject_site *site)
+{
+	struct proc_stat stat;
+
+	for (size_t i = 0; i < maps->count; i++) {
+		if (strcmp(maps->v[i].name, "[stack]") != 0) continue;
+		site->stack_start = maps->v[i].start;
+		site->stack_end = maps->v[i].end;
+	}
+	if (live_read_stat(l, l->live_tid, &stat)) site->start_stack = stat.start_stack;
+}
+
+int live_inject_find(struct live *l, struct inject_site *ret, struct err *e)
+{
+	_cleanup_maps_ struct maps maps = {0};
+	_cleanup_free_ uint8_t *piece = malloc(SEARCH_PIECE);
+	struct search search = {.l = l, .site = ret, .piece = piece, .left = SEARCH_MAX};
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	if (!piece) return err_set(e, ERR_NO_MEMORY, "looking for code to inject a call with");
+	r = live_read_maps(l, &maps, e);
+	if (r) return r;
+	find_stack(l, &maps, ret);
+	search_maps(&search, &maps, true);
+	search_maps(&search, &maps, false);
+	if (!found_all(ret))
+		return err_set(e, ERR_UNSUPPORTED, "its code has no %s to fork with",
+			       ret->syscall_ret ? "rt_sigreturn" : "`syscall; ret`");
+	if (!ret->stack_end || !ret->start_stack)
+		return err_set(e, ERR_UNSUPPORTED, "it has no main stack that could be found");
+	return 0;
+}
+
+/* Code may have been unmapped or replaced since. */
+static bool still_there(const struct live *l, const struct inject_site *site)
+{
+	uint8_t code[INJECT_GADGET_BYTES];
+	ssize_t n = pread(l->target_mem_fd, code, sizeof(code), (off_t)site->syscall_ret);
+
+	if (n < 0 || !inject_is_syscall_ret(code, (size_t)n)) return false;
+	n = pread(l->target_mem_fd, code, sizeof(code), (off_t)site->restorer);
+	return n >= 0 && inject_is_restorer(code, (size_t)n);
+}
+
+/* The main thread's stack pointer, or what it is sure not to be below of. */
+static uint64_t stack_floor(const struct live *l, const struct inject_site *site)
+{
+	for (size_t i = 0; i < l->tracee_count; i++) {
+		uint64_t sp = l->tracees[i].facts.sp;
+
+		if (l->tracees[i].tid != l->pid) continue;
+		if (sp >= site->stack_start && sp < site->stack_end) return sp;
+	}
+	return site->start_stack - MIN(site->start_stack, (uint64_t)STACK_LEFT);
+}
+
+/* --- which thread --- */
+
+static bool get_regs(pid_t tid, struct user_regs_struct *regs)
+{
+	struct iovec v = {.iov_base = regs, .iov_len = sizeof(*regs)};
+
+	return ptrace(PTRACE_GETREGSET, tid, (void *)(uintptr_t)NT_PRSTATUS, &v) == 0 &&
+	       v.iov_len == sizeof(*regs);
+}
+
+static bool set_regs(pid_t tid, const struct user_regs_struct *regs)
+{
+	struct iovec v = {.iov_base = (void *)(uintptr_t)regs, .iov_len = sizeof(*regs)};
+
+	return ptrace(PTRACE_SETREGSET, tid, (void *)(uintptr_t)NT_PRSTATUS, &v) == 0;
+}
+
+/* rseq(2): a thread within such a section may not be made to run elsewhere. */
+static bool in_rseq_section(const struct live *l, pid_t tid)
+{
+	struct __ptrace_rseq_configuration c;
+	uint64_t section = 0;
+
+	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, tid, (void *)sizeof(c), &c) <= 0)
+		return errno != EIO && errno != EINVAL; /* a kernel or a thread without rseq */
+	if (!c.rseq_abi_pointer) return false;
+	return pread(l->target_mem_fd, &section, sizeof(section),
+		     (off_t)(c.rseq_abi_pointer + 8)) != sizeof(section) ||
+	       section != 0;
+}
+
+int live_inject_score(struct live *l, const struct tracee *t)
+{
+	struct user_regs_struct regs;
+	int64_t result;
+
+	if (t->state != TRACEE_STOPPED || t->signal || !t->facts.xstate_len) return -1;
+	if (!get_regs(t->tid, &regs) || regs.cs != USER_CS) return -1;
+	if ((int64_t)regs.orig_rax < 0) return in_rseq_section(l, t->tid) ? -1 : 1;
+	result = (int64_t)regs.rax;
+	if (result == -512 || result == -513 || result == -514) return 4;
+	return result == -516 ? 2 : 3;
+}
+
+/* --- the call --- */
+
+/* One injection under way. */
+struct injection {
+	struct live *l;
+	struct tracee *t;
+	const struct inject_call *call;
+	struct user_regs_struct before, during;
+	uint64_t mask, frame;
+	size_t image_len;
+	int64_t value;
+	pid_t child;
+};
+
+/* The next stop: 0 and its wait status. */
+static int await_stop(struct injection *in, int *ret_status, struct err *e)
+{
+	const struct timespec nap = {.tv_nsec = NAP_NS};
+
+	for (;;) {
+		int r = waitpid(in->t->tid, ret_status, __WALL | WNOHANG);
+
+		if (r > 0 && WIFSTOPPED(*ret_status)) return 0;
+		if (r > 0 || (r < 0 && errno != EINTR)) {
+			in->t->state = TRACEE_GONE;
+			return err_set(e, ERR_GONE, "thread %d ended during the fork", in->t->tid);
+		}
+		if (now_ns() >= in->call->deadline_ns) {
+			in->t->state = TRACEE_LEFT;
+			return err_set(e, ERR_TIMEOUT,
+				       "the call that forks did not return in time");
+		}
+		nanosleep(&nap, NULL);
+	}
+}
+
+/* The call itself made a fault, or a filter trapped it. */
+static bool is_fault(int sig)
+{
+	return sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGSYS ||
+	       sig == SIGTRAP || sig == SIGFPE;
+}
+
+enum phase { BEFORE_ENTRY, BEFORE_EXIT, AFTER_EXIT };
+
+/* Remembers a signal that came in between (only SIGSTOP is not blocked): detach passes it on. */
+static void keep_signal(struct injection *in, int sig)
+{
+	if (!in->t->signal) in->t->signal = sig;
+}
+
+/* A system call's entry and exit. True when it is over. */
+static bool take_call_stop(struct injection *in, enum phase *phase)
+{
+	struct user_regs_struct regs;
+
+	if (*phase == BEFORE_ENTRY) {
+		*phase = BEFORE_EXIT;
+		return false;
+	}
+	in->value = get_regs(in->t->tid, &regs) ? (int64_t)regs.rax : -EIO;
+	return true;
+}
+
+/* From the registers being set to the exit of the call. */
+static int run_call(struct injection *in, struct err *e)
+{
+	enum phase phase = BEFORE_ENTRY;
+
+	for (;;) {
+		int status, sig, r;
+		unsigned long child;
+
+		ptrace(PTRACE_SYSCALL, in->t->tid, NULL, NULL);
+		r = await_stop(in, &status, e);
+		if (r) return r;
+		sig = WSTOPSIG(status);
+		switch (status >> 16) {
+		case PTRACE_EVENT_CLONE:
+		case PTRACE_EVENT_FORK:
+			if (ptrace(PTRACE_GETEVENTMSG, in->t->tid, NULL, &child) == 0)
+				in->child = (pid_t)child;
+			break;
+		case 0:
+			if (sig == (SIGTRAP | 0x80)) {
+				if (take_call_stop(in, &phase)) return 0;
+			} else if (is_fault(sig)) {
+				in->value = -EFAULT;
+				return 0;
+			} else {
+				keep_signal(in, sig);
+			}
+			break;
+		default: /* a group stop: the kernel reinstates it at detach */
+			break;
+		}
+	}
+}
+
+/* To a stop within the kernel's signal code, where the registers of an interrupted call are those
+ * it will act on: at the exit of a call they would be taken as its result. */
+static int stop_again(struct injection *in, struct err *e)
+{
+	ptrace(PTRACE_INTERRUPT, in->t->tid, NULL, NULL);
+	for (;;) {
+		int status, r;
+
+		ptrace(PTRACE_CONT, in->t->tid, NULL, NULL);
+		r = await_stop(in, &status, e);
+		if (r) return r;
+		if (status >> 16 == PTRACE_EVENT_STOP) return 0;
+		if (status >> 16 == 0 && !is_fault(WSTOPSIG(status)))
+			keep_signal(in, WSTOPSIG(status));
+	}
+}
+
+static int write_frame(struct injection *in, const struct inject_site *site, struct err *e)
+{
+	struct live *l = in->l;
+	uint64_t floor = stack_floor(l, site);
+	size_t len;
+
+	in->frame = align_up(site->stack_start, FRAME_ALIGN);
+	len = inject_build_image(l->inject_image, in->frame, site, &in->before, in->mask,
+				 in->t->facts.xstate, in->t->facts.xstate_len);
+	if (!len || in->frame + len + STACK_MARGIN > floor)
+		return err_set(e, ERR_UNSUPPORTED, "its main stack has no room to fork safely");
+	if (pread(l->target_mem_fd, l->inject_saved, len, (off_t)in->frame) != (ssize_t)len ||
+	    pwrite(l->target_mem_fd, l->inject_image, len, (off_t)in->frame) != (ssize_t)len)
+		return err_set(e, ERR_UNSUPPORTED, "its main stack cannot be written");
+	in->image_len = len;
+	return 0;
+}
+
+/*
+ * The order matters, for we may die between any two: as soon as the registers lead to the frame,
+ * the frame restores everything, the mask too.
+ */
+static int begin(struct injection *in, const struct inject_site *site, struct err *e)
+{
+	uint64_t all = UINT64_MAX;
+	pid_t tid = in->t->tid;
+	int r;
+
+	if (!still_there(in->l, site))
+		return err_set(e, ERR_UNSUPPORTED, "its code changed meanwhile");
+	if (!get_regs(tid, &in->before) ||
+	    ptrace(PTRACE_GETSIGMASK, tid, (void *)sizeof(in->mask), &in->mask) < 0)
+		return err_set(e, ERR_UNSUPPORTED, "thread %d: no registers", tid);
+	if (ptrace(PTRACE_SETOPTIONS, tid, NULL,
+		   (void *)(uintptr_t)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
+				       in->call->options)) < 0)
+		return err_set(e, ERR_UNSUPPORTED,
+			       "its seccomp filter cannot be suspended (no CAP_SYS_ADMIN)");
+	r = write_frame(in, site, e);
+	if (r) return r;
+	in->during = in->before;
+	inject_set_call(&in->during, site, in->frame, in->call);
+	if (!set_regs(tid, &in->during))
+		return err_set(e, ERR_UNSUPPORTED, "thread %d: registers cannot be set", tid);
+	ptrace(PTRACE_SETSIGMASK, tid, (void *)sizeof(all), &all);
+	return 0;
+}
+
+/* The mask goes first: until the registers are back, the frame would do the same. */
+static void end(struct injection *in)
+{
+	ptrace(PTRACE_SETSIGMASK, in->t->tid, (void *)sizeof(in->mask), &in->mask);
+	set_regs(in->t->tid, &in->before);
+	if (pwrite(in->l->target_mem_fd, in->l->inject_saved, in->image_len, (off_t)in->frame) < 0)
+		return; /* below all that is in use: nobody will look */
+}
+
+int live_inject(struct live *l, const struct inject_site *site, struct tracee *t,
+		const struct inject_call *call, int64_t *ret_value, pid_t *ret_child, struct err *e)
+{
+	struct injection in = {.l = l, .t = t, .call = call};
+	int r = begin(&in, site, e);
+
+	if (r) return r;
+	/* The kernel wants a fork to be made anew if something came in between. */
+	for (int i = 0; i < RESTARTS_MAX; i++) {
+		r = run_call(&in, e);
+		if (!r) r = stop_again(&in, e);
+		if (r) return r;
+		if (in.value != -513) break;
+		set_regs(t->tid, &in.during);
+	}
+	end(&in);
+	*ret_value = in.value;
+	if (ret_child) *ret_child = in.child;
+	return 0;
+}
