@@ -252,6 +252,7 @@ void live_read_syscall(struct live *l, pid_t tid, struct snapshot_thread *t)
 	char text[512], *at, *end;
 	long long nr;
 
+	t->in_syscall = false;
 	if (!live_read_task(l, tid, "syscall", text, sizeof(text))) return;
 	nr = strtoll(text, &at, 10);
 	if (at == text) return;

@@ -155,6 +155,8 @@ int live_poll_tracee(struct live *l, struct tracee *t, struct err *e);
 int live_publish_threads(struct live *l, struct err *e);
 
 /* --- live_restart.c; only from the tracer thread --- */
+/* By what is known before the stop: is it in a call of that kind? */
+bool live_may_see_eintr(const struct tracee *t);
 /* Sets a system call that the stop made fail with EINTR to restart, as soon as the thread stands:
  * if this program dies before, the target sees the EINTR. */
 void live_repair_restart(struct live *l, struct tracee *t);

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 
 enum { ZOMBIES_MAX = 64, THREADS_TRIED_MAX = 16 };
-#define STOP_NS (50 * (uint64_t)NS_PER_MS)
+#define STOP_NS (500 * (uint64_t)NS_PER_MS)
 #define CALL_NS (1 * (uint64_t)NS_PER_S)
 #define NAP_NS 20000
 
@@ -140,10 +140,10 @@ void live_reap(struct live *l)
 	if (!z.count || l->tracee_cap < 2) return;
 	/* It may have exec'ed since. */
 	if (live_inject_find(l, &site, &why)) {
-		log_debug("a zombie stays in process %d: %s", l->pid, why.text);
+		log_info("a zombie stays in process %d: %s", l->pid, why.text);
 		return;
 	}
 	for (size_t i = 0; i < count; i++)
 		if (reap_with(l, &site, tids[i], &z)) return;
-	log_debug("%zu zombies stay in process %d until the next capture", z.count, l->pid);
+	log_info("%zu zombies stay in process %d until the next capture", z.count, l->pid);
 }

@@ -33,6 +33,11 @@ static bool fails_with_eintr(uint64_t nr)
 	return false;
 }
 
+bool live_may_see_eintr(const struct tracee *t)
+{
+	return t->facts.in_syscall && fails_with_eintr(t->facts.syscall_nr);
+}
+
 uint64_t live_pending_signals(pid_t tid, bool shared)
 {
 	struct __ptrace_peeksiginfo_args args = {

@@ -14,6 +14,7 @@
 /* A thread that neither stops nor runs is in uninterruptible sleep (a vfork, a dead NFS server). */
 #define STUCK_AFTER_NS (10 * (uint64_t)NS_PER_MS)
 #define POLL_NS 20000
+#define SINGLE_STOP_NS (1 * (uint64_t)NS_PER_MS)
 
 static void forget(struct live *l, struct tracee *t)
 {
@@ -74,11 +75,8 @@ static void read_fpregs(struct snapshot_thread *t, pid_t tid)
 static int read_registers(struct live *l, struct tracee *tracee, struct err *e)
 {
 	struct snapshot_thread *t = &tracee->facts;
-	struct iovec v = {.iov_base = t->gregs, .iov_len = sizeof(t->gregs)};
 	struct iovec x = {.iov_base = l->xstate_buf, .iov_len = SNAPSHOT_XSTATE_MAX};
 
-	if (ptrace(PTRACE_GETREGSET, tracee->tid, (void *)(uintptr_t)NT_PRSTATUS, &v) == 0)
-		t->gregs_len = v.iov_len;
 	if (ptrace(PTRACE_GETREGSET, tracee->tid, (void *)(uintptr_t)NT_X86_XSTATE, &x) == 0) {
 		free(t->xstate);
 		t->xstate_len = 0;
@@ -100,6 +98,7 @@ static int read_registers(struct live *l, struct tracee *tracee, struct err *e)
 
 int live_poll_tracee(struct live *l, struct tracee *t, struct err *e)
 {
+	struct iovec gregs = {.iov_base = t->facts.gregs, .iov_len = sizeof(t->facts.gregs)};
 	int status;
 	int r = waitpid(t->tid, &status, __WALL | WNOHANG);
 
@@ -111,9 +110,10 @@ int live_poll_tracee(struct live *l, struct tracee *t, struct err *e)
 	t->state = TRACEE_STOPPED;
 	/* No event: it stands before a signal. EVENT_STOP: our interrupt, or a group stop. */
 	t->signal = status >> 16 == 0 ? WSTOPSIG(status) : 0;
-	r = read_registers(l, t, e);
+	if (ptrace(PTRACE_GETREGSET, t->tid, (void *)(uintptr_t)NT_PRSTATUS, &gregs) == 0)
+		t->facts.gregs_len = gregs.iov_len;
 	live_repair_restart(l, t);
-	return r;
+	return read_registers(l, t, e);
 }
 
 /*
@@ -184,6 +184,31 @@ static void interrupt(struct tracee *t)
 	ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
 }
 
+/*
+ * A call of the kind that the stop makes fail is mended as soon as its thread stands; if we die
+ * before, the target sees the EINTR. No kernel interface stops such a thread without it, so they
+ * are stopped one by one: at most one is in that state, but for those that enter such a call just
+ * now.
+ */
+static int interrupt_singly(struct live *l, struct err *e)
+{
+	for (size_t i = 0; i < l->tracee_count; i++) {
+		struct tracee *t = &l->tracees[i];
+		uint64_t until;
+		int r = 0;
+
+		if (t->state != TRACEE_SEIZED || t->interrupted) continue;
+		live_read_syscall(l, t->tid, &t->facts);
+		if (!live_may_see_eintr(t)) continue;
+		interrupt(t);
+		until = now_ns() + SINGLE_STOP_NS;
+		while (!r && t->state == TRACEE_SEIZED && now_ns() < until)
+			r = live_poll_tracee(l, t, e);
+		if (r) return r;
+	}
+	return 0;
+}
+
 static void interrupt_all(struct live *l)
 {
 	for (size_t i = 0; i < l->tracee_count; i++)
@@ -218,6 +243,8 @@ static int stop_rounds(struct live *l, struct err *e)
 
 	l->stop_started_ns = now_ns();
 	while (!r) {
+		r = interrupt_singly(l, e);
+		if (r) break;
 		interrupt_all(l);
 		r = collect(l, e);
 		if (!r && recall_all_stuck(l, e)) continue;

@@ -96,14 +96,17 @@ def test_stopped_capture_leaves_nothing(podsnap, targets, tmp_path, rng, sig):
     assert proc.running_from(podsnap.path) == []
 
 
-def test_killed_podsnap_lets_the_target_go(podsnap, targets, tmp_path):
+@pytest.mark.parametrize("mode", [["--snapshot=cow"], ["--snapshot=stop"]], ids=str)
+def test_killed_podsnap_lets_the_target_go(podsnap, targets, tmp_path, mode):
     """SIGKILL leaves podsnap no last word: the kernel detaches, and the target must run."""
-    target = targets.start("memory", 256, timeout=120)
+    target = targets.start("memory", 1024, timeout=120)
     before = settled(target)
-    running = podsnap.start("capture", "--pid", target.pid, "-o", "-")
+    running = podsnap.start("capture", "--pid", target.pid, "-o", "-", *mode)
     wait_until(lambda: target.state() == "t", "stop of the target", interval=0.001)
     running.kill()
     running.communicate(timeout=60)
     wait_until(lambda: proc.status(target.pid)["TracerPid"] == "0", "end of the trace")
+    # What a killed run left, the next one takes along.
+    podsnap.run("capture", "--pid", target.pid, "-o", tmp_path / "next")
     still_well(target)
     assert_same(before, settled(target))

@@ -17,7 +17,8 @@ def beats(target):
 def test_max_pause_ends_the_stop_and_the_rest_is_torn(podsnap, targets, tmp_path):
     target = targets.start("memory", 1024, timeout=120)
     path = tmp_path / "b"
-    done = podsnap.run("capture", "--pid", target.pid, "-o", path, "--max-pause", "100ms",
+    done = podsnap.run("capture", "--pid", target.pid, "-o", path, "--snapshot=stop",
+                       "--max-pause", "100ms",
                        expect=3)
     assert "partial bundle" in done.stderr
     core = bundles.manifest_entry(path, "/core")
@@ -37,7 +38,8 @@ def test_max_pause_ends_the_stop_and_the_rest_is_torn(podsnap, targets, tmp_path
 
 def test_stalled_reader_does_not_hold_the_target(podsnap, targets, tmp_path):
     target = targets.start("memory", 256, timeout=120)
-    running = podsnap.start("capture", "--pid", target.pid, "-o", "-", "--max-pause", "10m")
+    running = podsnap.start("capture", "--pid", target.pid, "-o", "-", "--snapshot=stop",
+                            "--max-pause", "10m")
     try:
         wait_until(lambda: target.state() == "t", "stop of the target", interval=0.001)
         # Nobody reads: the pipe and the queue fill up, and the target is let go.
@@ -61,7 +63,8 @@ def test_early_end_keeps_the_stacks(podsnap, targets, tmp_path):
     """They are taken first, so a core that is partly torn does not touch them."""
     target = targets.start("memory", 512, timeout=120)
     path = tmp_path / "b"
-    podsnap.run("capture", "--pid", target.pid, "-o", path, "--max-pause", "100ms", expect=3)
+    podsnap.run("capture", "--pid", target.pid, "-o", path, "--snapshot=stop",
+                "--max-pause", "100ms", expect=3)
     assert bundles.manifest_entry(path, "/stacks.json")["status"] == "ok"
     text = bundles.entry(path, bundles.find(path, "/stacks.txt")).decode()
     assert "heartbeat" in text and "main" in text

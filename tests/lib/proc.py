@@ -19,6 +19,31 @@ def children(pid):
     return found
 
 
+def state(pid):
+    """The state letter of a process or thread; "X" if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
+def thread_states(pid):
+    """The state letters of its threads."""
+    return [state(tid) for tid in os.listdir(f"/proc/{pid}/task")]
+
+
+def zombies(pid):
+    """Its children that ended, and that it has not waited for for a while: one that lives shortly
+    may look like one."""
+    def now():
+        return {child for child in children(pid) if state(child) == "Z"}
+    found = now()
+    for _ in range(20):
+        found &= now()
+    return sorted(found)
+
+
 def descriptors(pid):
     """{fd: what it refers to}."""
     directory = f"/proc/{pid}/fd"

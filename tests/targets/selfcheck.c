@@ -8,18 +8,21 @@
  */
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/io_uring.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/select.h>
@@ -227,6 +230,75 @@ static void *check_futex(void *arg)
 	return arg;
 }
 
+/* --- io_uring: the wait for one completion, a time-out ------------------------------------------
+ */
+
+struct ring {
+	int fd;
+	uint32_t *sq_tail, *sq_mask, *sq_array, *cq_head, *cq_tail, *cq_mask;
+	struct io_uring_sqe *sqes;
+	struct io_uring_cqe *cqes;
+};
+
+static bool open_ring(struct ring *r)
+{
+	struct io_uring_params p = {0};
+	size_t len;
+	char *map;
+
+	r->fd = (int)syscall(SYS_io_uring_setup, 4, &p);
+	if (r->fd < 0 || !(p.features & IORING_FEAT_SINGLE_MMAP)) return false;
+	len = p.cq_off.cqes + p.cq_entries * sizeof(struct io_uring_cqe);
+	map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, IORING_OFF_SQ_RING);
+	r->sqes = mmap(NULL, p.sq_entries * sizeof(*r->sqes), PROT_READ | PROT_WRITE, MAP_SHARED,
+		       r->fd, IORING_OFF_SQES);
+	if (map == MAP_FAILED || r->sqes == MAP_FAILED) return false;
+	r->sq_tail = (uint32_t *)(map + p.sq_off.tail);
+	r->sq_mask = (uint32_t *)(map + p.sq_off.ring_mask);
+	r->sq_array = (uint32_t *)(map + p.sq_off.array);
+	r->cq_head = (uint32_t *)(map + p.cq_off.head);
+	r->cq_tail = (uint32_t *)(map + p.cq_off.tail);
+	r->cq_mask = (uint32_t *)(map + p.cq_off.ring_mask);
+	r->cqes = (struct io_uring_cqe *)(map + p.cq_off.cqes);
+	return true;
+}
+
+static void *check_io_uring(void *arg)
+{
+	struct __kernel_timespec wait = {.tv_nsec = WAIT_MS * 1000000};
+	struct ring r;
+
+	/* Containers forbid it more often than not. */
+	if (!open_ring(&r)) return NULL;
+	for (;;) {
+		uint64_t start = now();
+		uint32_t at = *r.sq_tail & *r.sq_mask;
+		const struct io_uring_cqe *done;
+		long n;
+
+		r.sqes[at] = (struct io_uring_sqe){.opcode = IORING_OP_TIMEOUT,
+						   .addr = (uintptr_t)&wait,
+						   .len = 1,
+						   .user_data = start};
+		r.sq_array[at] = at;
+		__atomic_store_n(r.sq_tail, *r.sq_tail + 1, __ATOMIC_RELEASE);
+		n = syscall(SYS_io_uring_enter, r.fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0);
+		/* Cut short after it took the request, it says so: the wait goes on. */
+		while (n == 1 && __atomic_load_n(r.cq_tail, __ATOMIC_ACQUIRE) == *r.cq_head)
+			n = syscall(SYS_io_uring_enter, r.fd, 0, 1, IORING_ENTER_GETEVENTS, NULL,
+				    0) == 0
+				? 1
+				: -1;
+		expect("io_uring_enter", start, n, 1, 0);
+		if (n != 1) continue;
+		done = &r.cqes[*r.cq_head & *r.cq_mask];
+		if (done->user_data != start || done->res != -ETIME)
+			fail("io_uring: result %d", done->res);
+		__atomic_store_n(r.cq_head, *r.cq_head + 1, __ATOMIC_RELEASE);
+	}
+	return arg;
+}
+
 /* --- messages between two threads --------------------------------------------------------------
  */
 
@@ -288,8 +360,54 @@ static void *check_children(void *arg)
 		if (got != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 3)
 			fail("waitpid(%d) returned %d, status %x: %s", pid, got, status,
 			     got < 0 ? strerror(errno) : "");
-		got = waitpid(-1, &status, WNOHANG | __WALL | __WNOTHREAD);
+		/* A copy-on-write child is one of clone(2), which only __WALL or __WCLONE show. */
+		got = waitpid(-1, &status, WNOHANG | __WNOTHREAD);
 		if (got != -1 || errno != ECHILD) fail("waitpid(-1) returned %d: a child", got);
+		atomic_fetch_add(&checks, 1);
+	}
+	return arg;
+}
+
+/* Programs that start and end, by vfork: the thread that waits for them stands in the kernel. */
+static void *check_exec(void *arg)
+{
+	static char name[] = "selfcheck", what[] = "exit";
+	static char *const argv[] = {name, what, NULL};
+
+	for (;;) {
+		int status = 0;
+		pid_t pid = vfork();
+
+		if (pid == 0) {
+			execv("/proc/self/exe", argv);
+			_exit(4);
+		}
+		if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
+		    WEXITSTATUS(status) != 3)
+			fail("a program ended with status %x", status);
+		nanosleep(&wait_time, NULL);
+		atomic_fetch_add(&checks, 1);
+	}
+	return arg;
+}
+
+static void *add_one(void *arg)
+{
+	++*(uint64_t *)arg;
+	return arg;
+}
+
+/* Threads that come and go. */
+static void *check_threads(void *arg)
+{
+	for (uint64_t sum = 0, want = 1;; want++) {
+		pthread_t t;
+		void *result = NULL;
+
+		if (pthread_create(&t, NULL, add_one, &sum) || pthread_join(t, &result))
+			fail("a thread");
+		if (result != &sum || sum != want) fail("a thread did not do its work");
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 		atomic_fetch_add(&checks, 1);
 	}
 	return arg;
@@ -521,9 +639,11 @@ static const struct check {
     {"accept", check_accept},       {"sigtimedwait", check_sigtimedwait},
     {"semaphore", check_semaphore}, {"futex", check_futex},
     {"messages", check_messages},   {"children", check_children},
-    {"pipe", check_pipe},           {"registers", check_registers},
-    {"timer", check_timer},         {"signals", check_signals},
-    {"wake-ups", check_wake_ups},   {"heartbeat", heartbeat},
+    {"exec", check_exec},           {"threads", check_threads},
+    {"io_uring", check_io_uring},   {"pipe", check_pipe},
+    {"registers", check_registers}, {"timer", check_timer},
+    {"signals", check_signals},     {"wake-ups", check_wake_ups},
+    {"heartbeat", heartbeat},
 };
 enum { CHECK_COUNT = sizeof(all_checks) / sizeof(all_checks[0]) };
 
@@ -536,11 +656,13 @@ static void *run_check(void *arg)
 	return check->run(NULL);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	sigset_t term, all;
 	int sig;
 
+	/* What check_exec starts. */
+	if (argc == 2 && strcmp(argv[1], "exit") == 0) return 3;
 	/* System V queues would outlive a killed process, but not its own namespace. */
 	if (unshare(CLONE_NEWIPC) < 0) errno = 0;
 	sigemptyset(&term);
