@@ -14,8 +14,11 @@ def children(pid):
     """The pids of its children, zombies included."""
     found = []
     for path in glob.glob(f"/proc/{pid}/task/*/children"):
-        with open(path, encoding="utf-8") as file:
-            found += map(int, file.read().split())
+        try:
+            with open(path, encoding="utf-8") as file:
+                found += map(int, file.read().split())
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a thread that ended
     return found
 
 
