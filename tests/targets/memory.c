@@ -1,7 +1,9 @@
 /*
- * memory MIB: fills MIB of memory, every other page with random bytes and the rest with text, and
- * keeps a heartbeat. Prints "ready PID"; on SIGUSR1 "beats N gap M us", M the longest time without
- * a beat since the last such line; on SIGTERM it ends.
+ * memory MIB [PAGES [THREADS]]: fills MIB of memory, every other page with random bytes and the
+ * rest with text, and keeps a heartbeat. PAGES is "small" or "huge", what the kernel is asked for;
+ * else it chooses. THREADS more threads wait. Prints "ready PID"; on SIGUSR1 "beats N gap M us", M
+ * the longest time without a beat since the last such line; on SIGUSR2 "fork N us", what a fork()
+ * of its own takes until both go on; on SIGTERM it ends.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -12,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,16 +74,49 @@ static void fill(char *memory, size_t len)
 	}
 }
 
+static void *wait_for_ever(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+static void start_thread(void *(*run)(void *))
+{
+	pthread_attr_t small;
+	pthread_t t;
+
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, 128 << 10);
+	if (pthread_create(&t, &small, run, NULL)) {
+		perror("pthread_create");
+		exit(1);
+	}
+}
+
+static void measure_fork(void)
+{
+	uint64_t start = now(), took;
+	pid_t pid = fork();
+
+	if (pid == 0) _exit(0);
+	took = now() - start;
+	waitpid(pid, NULL, 0);
+	printf("fork %lu us\n", took / 1000);
+	fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
+	const char *pages = argc > 2 ? argv[2] : "";
+	unsigned long threads = argc > 3 ? strtoul(argv[3], NULL, 10) : 0;
 	size_t mib = argc > 1 ? strtoul(argv[1], NULL, 10) : 0, len = mib << 20;
 	sigset_t set;
-	pthread_t t;
 	char *memory;
 	int sig;
 
 	if (!mib || mib > 1 << 20) {
-		fprintf(stderr, "usage: memory MIB\n");
+		fprintf(stderr, "usage: memory MIB [small|huge [THREADS]]\n");
 		return 2;
 	}
 	memory = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -88,18 +124,24 @@ int main(int argc, char **argv)
 		perror("mmap");
 		return 1;
 	}
+	if (strcmp(pages, "small") == 0) madvise(memory, len, MADV_NOHUGEPAGE);
+	if (strcmp(pages, "huge") == 0) madvise(memory, len, MADV_HUGEPAGE);
 	fill(memory, len);
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	if (pthread_create(&t, NULL, heartbeat, NULL)) {
-		perror("pthread_create");
-		return 1;
-	}
+	start_thread(heartbeat);
+	while (threads-- > 0)
+		start_thread(wait_for_ever);
 	printf("ready %d\n", (int)getpid());
 	fflush(stdout);
-	while (sigwait(&set, &sig) == 0 && sig == SIGUSR1) {
+	while (sigwait(&set, &sig) == 0 && sig != SIGTERM) {
+		if (sig == SIGUSR2) {
+			measure_fork();
+			continue;
+		}
 		printf("beats %lu gap %lu us\n", atomic_load(&beats),
 		       atomic_exchange(&gap_ns, 0) / 1000);
 		fflush(stdout);
