@@ -196,7 +196,7 @@ static struct live *live_new(const struct process *target, const struct live_con
 	l->base.e_machine = EM_X86_64;
 	l->base.elf_class = ELFCLASS64;
 	l->pid = target->pid;
-	l->proc_fd = l->task_fd = l->mem_fd = l->pagemap_fd = -1;
+	l->proc_fd = l->task_fd = l->mem_fd = l->pagemap_fd = l->shared.fd = -1;
 	l->config = *config;
 	if (!l->config.stall_ns) l->config.stall_ns = STALL_DEFAULT_NS;
 	pthread_mutex_init(&l->lock, NULL);

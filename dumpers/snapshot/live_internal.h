@@ -1,8 +1,8 @@
 /*
  * The live origin's inside. live.c: lifetime, the tracer thread and its watchdog. live_facts.c:
  * what /proc tells before the stop. live_stop.c: seize, interrupt, registers, detach.
- * live_restart.c: system calls that the stop cut short. live_pages.c: which pages there are.
- * live_read.c: memory. live_denied.c: why the kernel refused.
+ * live_restart.c: system calls that the stop cut short. live_pages.c and
+ * live_shared.c: which pages there are. live_read.c: memory. live_denied.c: why the kernel refused.
  */
 #ifndef DUMPERS_SNAPSHOT_LIVE_INTERNAL_H
 #define DUMPERS_SNAPSHOT_LIVE_INTERNAL_H
@@ -43,6 +43,12 @@ struct page_cache {
 	bool no_scan;    /* this kernel lacks PAGEMAP_SCAN */
 };
 
+/* The file behind a map of shared memory; see live_shared.c. */
+struct shared_file {
+	int fd; /* -1: none is open */
+	uint64_t map_start, map_end;
+};
+
 enum live_phase { LIVE_STARTING, LIVE_STOPPED, LIVE_RELEASED, LIVE_FAILED };
 
 struct live {
@@ -55,6 +61,7 @@ struct live {
 	int pagemap_fd;     /* -1: not to be had, then every page counts as bytes */
 	unsigned pid_depth; /* how many pid namespaces below ours the target's is */
 	struct page_cache pages;
+	struct shared_file shared; /* under pages.lock */
 
 	/* The tracer thread's own, while it runs. */
 	struct tracee *tracees;
@@ -126,6 +133,11 @@ bool live_map_unreadable(const struct map *map);
 /* State of the page at addr, which is in map, and in *ret_end where that state ends. */
 enum mem_state live_page_state(struct live *l, const struct map *map, uint64_t addr,
 			       uint64_t *ret_end);
+
+/* --- live_shared.c --- */
+/* The same for a map of shared memory that no file keeps. */
+enum mem_state live_shared_state(struct live *l, const struct map *map, uint64_t addr,
+				 uint64_t *ret_end);
 
 /* --- live_denied.c --- */
 /* Sets -ERR_PERMISSION, or what errno says, with the likely blocker as hint. */

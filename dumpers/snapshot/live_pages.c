@@ -228,7 +228,7 @@ enum mem_state live_page_state(struct live *l, const struct map *map, uint64_t a
 	*ret_end = map->end;
 	switch (kind) {
 	case KIND_BYTES:
-		return MEM_BYTES;
+		return map->shared ? live_shared_state(l, map, addr, ret_end) : MEM_BYTES;
 	case KIND_UNREADABLE:
 		return MEM_NOT_CAPTURED;
 	case KIND_FILE_ONLY:

@@ -77,6 +77,7 @@ static void live_free(struct snapshot *s)
 	free(l->known);
 	free(l->xstate_buf);
 	live_pages_done(l);
+	close_fd(&l->shared.fd);
 	close_fd(&l->mem_fd);
 	close_fd(&l->pagemap_fd);
 	close_fd(&l->task_fd);
