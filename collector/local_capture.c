@@ -3,8 +3,8 @@
 #include "base/human.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "collector/local_core.h"
 #include "collector/local_entries.h"
-#include "dumpers/core/core.h"
 #include "dumpers/runtime/list.h"
 #include "dumpers/snapshot/live.h"
 #include "dumpers/stack/stacks.h"
@@ -26,6 +26,7 @@ struct capture {
 	struct modules *modules;
 	struct live_pause pause;
 	const struct live_plan *plan; /* the snapshot's */
+	struct core_choice core;
 };
 
 static int check(struct capture *c, struct err *e)
@@ -124,9 +125,9 @@ static int end_core(struct capture *c, const struct core_entry *ce, struct err *
 static int write_core(struct capture *c, struct err *e)
 {
 	struct err why = {0};
-	struct core_config config = {.version = PODSNAP_VERSION};
 	struct core *core = NULL;
-	if (core_plan(c->snapshot, &config, &core, &why)) return add_failed(c, "core", &why, e);
+	if (core_choice_plan(&c->core, c->snapshot, &core, &why))
+		return add_failed(c, "core", &why, e);
 	struct core_entry ce = {
 	    .sink = {.reserve = core_reserve,
 		     .commit = core_commit,
@@ -151,6 +152,7 @@ static int collect_stacks(struct capture *c, struct buf *text, struct buf *json,
 	int r = stacks_collect(c->modules, &stacks, e);
 	if (!r) r = stacks_print_text(stacks, false, text, e);
 	if (!r) r = stacks_print_json(stacks, false, json, e);
+	if (!r) r = core_choice_take_stacks(&c->core, stacks, e);
 	stacks_free(stacks);
 	return r;
 }
@@ -204,10 +206,11 @@ static int dump(struct capture *c, struct err *e)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(TEXT_MAX), json = BUF_INIT(TEXT_MAX);
 	struct err why = {0};
+	core_choice_init(&c->core, c->options, &c->process);
 	int r = open_snapshot(c, e);
 	if (r) return r;
 	int collected = collect_stacks(c, &text, &json, &why);
-	if (!strcmp(option_string(c->options, OPT_CORE), "full")) r = write_core(c, e);
+	if (!c->core.none) r = write_core(c, e);
 	snapshot_live_release(c->snapshot);
 	snapshot_live_pause(c->snapshot, &c->pause);
 	if (!r) r = add_stacks(c, collected, &why, &text, &json, e);
@@ -254,6 +257,7 @@ int capture_process(const struct options *options, struct packer *packer,
 	if (!r) r = add_result(&c, result_json, e);
 	modules_free(c.modules);
 	snapshot_free(c.snapshot);
+	core_choice_done(&c.core);
 	process_done(&c.process);
 	return r;
 }

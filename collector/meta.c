@@ -26,7 +26,8 @@ static void write_target(struct json *j, const struct options *options,
 
 static void write_options(struct json *j, const struct options *options)
 {
-	static const size_t told[] = {OPT_MAX_PAUSE, OPT_CORE, OPT_MODULES, OPT_LEVEL,
+	static const size_t told[] = {OPT_MAX_PAUSE,     OPT_CORE,    OPT_COREDUMP_FILTER,
+				      OPT_EXCLUDE_FILES, OPT_MODULES, OPT_LEVEL,
 				      OPT_SHOW_SECRETS};
 	json_key(j, "options");
 	json_object(j);

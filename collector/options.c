@@ -86,10 +86,23 @@ const struct option_def option_table[OPT_COUNT] = {
     [OPT_CORE] = {.name = "core",
 		  .key = "capture.core",
 		  .type = OPTION_ENUM,
-		  .choices = "full|none",
+		  .choices = "full|heap|stacks|none",
 		  .def = "full",
-		  .help = "what of the memory to take",
+		  .help =
+		      "what of the memory to take: heap leaves out shared mappings; stacks takes "
+		      "what a debugger needs to unwind every thread, a few MiB",
 		  .verbs = VERB_CAPTURE},
+    [OPT_COREDUMP_FILTER] = {.name = "coredump-filter",
+			     .key = "capture.coredump-filter",
+			     .type = OPTION_BOOL,
+			     .help = "respect /proc/PID/coredump_filter and MADV_DONTDUMP",
+			     .verbs = VERB_CAPTURE},
+    [OPT_EXCLUDE_FILES] = {.name = "exclude-files",
+			   .key = "capture.exclude-files",
+			   .type = OPTION_BOOL,
+			   .help = "leave out what is mapped from files, but for pages that the "
+				   "process wrote for itself",
+			   .verbs = VERB_CAPTURE},
     [OPT_MODULES] = {.name = "modules",
 		     .key = "capture.modules",
 		     .type = OPTION_BOOL,
@@ -232,8 +245,10 @@ const struct option_def option_table[OPT_COUNT] = {
     [OPT_HELP] = {.name = "help", .short_name = 'h', .type = OPTION_BOOL, .help = "this text"},
 };
 
-const size_t probe_option_ids[] = {OPT_VERB,    OPT_PID,      OPT_JSON,         OPT_FULL,
-				   OPT_WIDE,    OPT_SNAPSHOT, OPT_MAX_PAUSE,    OPT_MAX_MEMORY,
-				   OPT_CORE,    OPT_MODULES,  OPT_SHOW_SECRETS, OPT_LEVEL,
-				   OPT_THREADS, OPT_VERBOSE,  OPT_TRACE};
+const size_t probe_option_ids[] = {
+    OPT_VERB,         OPT_PID,      OPT_JSON,         OPT_FULL,
+    OPT_WIDE,         OPT_SNAPSHOT, OPT_MAX_PAUSE,    OPT_MAX_MEMORY,
+    OPT_CORE,         OPT_MODULES,  OPT_SHOW_SECRETS, OPT_LEVEL,
+    OPT_THREADS,      OPT_VERBOSE,  OPT_TRACE,        OPT_COREDUMP_FILTER,
+    OPT_EXCLUDE_FILES};
 const size_t probe_option_count = ARRAY_SIZE(probe_option_ids);

@@ -1,6 +1,7 @@
 #include "dumpers/core/core.h"
 
 #include "dumpers/core/core_internal.h"
+#include "dumpers/core/core_select.h"
 #include "dumpers/snapshot/live.h"
 
 #include <string.h>
@@ -223,6 +224,7 @@ int core_plan(struct snapshot *s, const struct core_config *config, struct core 
 	      struct err *e)
 {
 	struct core *c = calloc(1, sizeof(*c));
+	struct core_select select;
 	int r;
 
 	if (!c) return err_set(e, ERR_NO_MEMORY, "the plan of a core");
@@ -232,7 +234,9 @@ int core_plan(struct snapshot *s, const struct core_config *config, struct core 
 	range_list_init(&c->zero, CORE_RANGES_LIMIT);
 	range_list_init(&c->not_captured, CORE_RANGES_LIMIT);
 	range_list_init(&c->file, CORE_RANGES_LIMIT);
-	r = core_plan_pages(c, e);
+	r = core_select_init(&select, s, config, e);
+	if (!r) r = core_plan_pages(c, &select, e);
+	core_select_done(&select);
 	if (!r) r = core_prepare_notes(c, config->version, e);
 	if (!r) r = lay_out(c, e);
 	if (r) {

@@ -6,7 +6,8 @@
  * What goes in: every page of anonymous and written memory, the vdso, the first page of each mapped
  * ELF file; file pages without a build-id to find them by. What the kernel has no page for is left
  * out of the segments (p_memsz > p_filesz, reads as zeros in gdb too). Unmodified pages of files
- * with a build-id stay out: the bundle carries the file.
+ * with a build-id stay out: the bundle carries the file. Less goes in as struct core_config says;
+ * what the whole core would have had, and this one has not, is NOT_CAPTURED.
  */
 #ifndef DUMPERS_CORE_CORE_H
 #define DUMPERS_CORE_CORE_H
@@ -25,11 +26,26 @@ struct core_sink {
 };
 
 struct core; /* a plan: headers, notes and segments of one core file */
+enum core_kind {
+	CORE_FULL,
+	CORE_HEAP,   /* private memory only: nothing that is shared */
+	CORE_STACKS, /* what unwinding takes, a few MiB */
+};
+struct coredump_filter; /* dumpers/proc/coredump_filter.h */
 struct core_config {
 	/* A hole shorter than this is written as zeros, so that headers stay few; bytes, 0: 64 KiB.
 	 */
 	uint64_t hole_min;
 	const char *version; /* for the INFO note */
+	enum core_kind kind;
+	bool exclude_files; /* nothing of files but ELF headers and private copies of pages */
+	/* What the process asked of its own cores, on top of kind; NULL: not respected. Bits 2 and
+	 * 3 add to CORE_FULL what files have. */
+	const struct coredump_filter *filter;
+	/* For CORE_STACKS: more addresses on stacks, as unwinding found them where a signal had
+	 * come on another stack; ascending or not. */
+	const uint64_t *stack_pointers;
+	size_t stack_pointer_count;
 };
 /* Looks at the pages (snapshot_extent) and lays the file out; reads no bulk data. */
 int core_plan(struct snapshot *s, const struct core_config *config, struct core **ret,

@@ -1,6 +1,7 @@
 /*
- * The core writer's inside. core.c: headers and data. core_plan.c: which pages become segments.
- * core_notes.c: the notes.
+ * The core writer's inside. core.c: headers and data. core_select.c: what is wanted of the memory;
+ * core_stacks.c: where unwinding reads. core_plan.c: how that becomes segments. core_notes.c: the
+ * notes.
  */
 #ifndef DUMPERS_CORE_CORE_INTERNAL_H
 #define DUMPERS_CORE_CORE_INTERNAL_H
@@ -17,6 +18,8 @@ struct core_load {
 	uint32_t flags; /* PF_R | PF_W | PF_X */
 	enum mem_state hole;
 };
+
+struct core_select;
 
 struct core {
 	struct snapshot *s;
@@ -41,7 +44,7 @@ void core_put(struct core_out *out, const void *data, size_t len);
 void core_put_zeros(struct core_out *out, uint64_t len);
 
 /* Fills loads and range lists. */
-int core_plan_pages(struct core *c, struct err *e);
+int core_plan_pages(struct core *c, const struct core_select *select, struct err *e);
 /* Fills the note texts and first_thread. */
 int core_prepare_notes(struct core *c, const char *version, struct err *e);
 /* All notes, as PT_NOTE holds them. */

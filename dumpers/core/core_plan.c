@@ -1,4 +1,5 @@
 #include "dumpers/core/core_internal.h"
+#include "dumpers/core/core_select.h"
 #include "dumpers/proc/elf_id.h"
 
 #include <string.h>
@@ -124,59 +125,64 @@ static bool readable(struct snapshot *s, uint64_t addr)
 	return snapshot_read(s, addr, &byte, 1, &state) == 1 && state == MEM_BYTES;
 }
 
-static int add_file_pages(struct core *c, const struct map *map, const struct mapped_file *f,
-			  uint64_t start, uint64_t end, struct err *e)
+static int take(struct core *c, const struct core_pages *p, uint64_t end, struct err *e)
 {
-	/* Where no build-id names the file, or code has no ELF file at all, only the core has it.
-	 */
-	bool keep = f->is_elf ? !f->has_build_id : (map->prot & PROT_EXEC) != 0;
-	bool is_header = f->is_elf && map->offset == 0 && start == map->start;
-	uint64_t kept_end = keep ? end : MIN(end, start + CORE_PAGE);
+	if (p->state == MEM_ZERO) return add_hole(c, p->map, p->start, end, MEM_ZERO, e);
+	return add_data(c, p->map, p->start, end, e);
+}
+
+/* Debuggers look such pages up in the file by NT_FILE. What has no build-id might have changed: no
+ * segment, so that they do not guess. */
+static int leave_to_file(struct core *c, const struct core_pages *p, uint64_t end, struct err *e)
+{
+	if (p->is_elf) return add_hole(c, p->map, p->start, end, MEM_FILE, e);
+	return range_list_add(&c->file, p->start, end, e);
+}
+
+/* Pages that the snapshot has, or knows of. */
+static int plan_pages(struct core *c, const struct core_select *select, struct core_pages *p,
+		      struct err *e)
+{
 	int r = 0;
 
-	if ((keep || is_header) && readable(c->s, start)) {
-		r = add_data(c, map, start, kept_end, e);
-		start = kept_end;
+	while (!r && p->start < p->end) {
+		uint64_t end;
+		enum core_verdict verdict = core_select(select, p, &end);
+
+		if (verdict == CORE_LEAVE_OUT)
+			r = range_list_add(&c->not_captured, p->start, end, e);
+		else if (verdict == CORE_TO_FILE ||
+			 (p->state == MEM_FILE && !readable(c->s, p->start)))
+			r = leave_to_file(c, p, end, e);
+		else
+			r = take(c, p, end, e);
+		p->start = end;
 	}
-	if (r || start == end) return r;
-	/* Debuggers look such pages up in the file by NT_FILE. What has no build-id might have
-	 * changed: no segment, so that they do not guess. */
-	if (f->is_elf) return add_hole(c, map, start, end, MEM_FILE, e);
-	return range_list_add(&c->file, start, end, e);
+	return r;
 }
 
-static int plan_map(struct core *c, const struct map *map, const struct mapped_file *f,
-		    struct err *e)
+static int plan_map(struct core *c, const struct core_select *select, const struct map *map,
+		    const struct mapped_file *f, struct err *e)
 {
-	for (uint64_t at = map->start; at < map->end;) {
-		enum mem_state state;
-		uint64_t end = snapshot_extent(c->s, at, map->end, &state);
-		int r = 0;
+	int r = 0;
 
-		switch (state) {
-		case MEM_BYTES:
-			r = add_data(c, map, at, end, e);
-			break;
-		case MEM_ZERO:
-			r = add_hole(c, map, at, end, MEM_ZERO, e);
-			break;
-		case MEM_FILE:
-			r = add_file_pages(c, map, f, at, end, e);
-			break;
-		case MEM_NOT_CAPTURED:
-		case MEM_ERROR:
-			r = range_list_add(&c->not_captured, at, end, e);
-			break;
-		case MEM_UNMAPPED:
-			break;
+	for (uint64_t at = map->start; !r && at < map->end;) {
+		struct core_pages p = {.map = map, .start = at};
+
+		if (map->inode) {
+			p.is_elf = f->is_elf;
+			p.has_build_id = f->has_build_id;
 		}
-		if (r) return r;
-		at = end;
+		at = p.end = snapshot_extent(c->s, at, map->end, &p.state);
+		if (p.state == MEM_BYTES || p.state == MEM_ZERO || p.state == MEM_FILE)
+			r = plan_pages(c, select, &p, e);
+		else if (p.state != MEM_UNMAPPED)
+			r = range_list_add(&c->not_captured, p.start, p.end, e);
 	}
-	return 0;
+	return r;
 }
 
-int core_plan_pages(struct core *c, struct err *e)
+int core_plan_pages(struct core *c, const struct core_select *select, struct err *e)
 {
 	struct mapped_file file = {0};
 
@@ -185,7 +191,7 @@ int core_plan_pages(struct core *c, struct err *e)
 		int r;
 
 		if (map->inode) follow_file(c->s, map, &file);
-		r = plan_map(c, map, map->inode ? &file : &(struct mapped_file){0}, e);
+		r = plan_map(c, select, map, &file, e);
 		if (r) return r;
 	}
 	return close_load(c, e);

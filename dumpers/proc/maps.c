@@ -163,6 +163,19 @@ void maps_done(struct maps *maps)
 	*maps = (struct maps){0};
 }
 
+static bool starts_with(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+bool map_is_memory(const struct map *map)
+{
+	return starts_with(map->name, "/memfd:") || starts_with(map->name, "/SYSV") ||
+	       starts_with(map->name, "/dev/shm/") || strcmp(map->name, "/dev/zero") == 0 ||
+	       starts_with(map->name, "/anon_hugepage") || starts_with(map->name, "/[aio]") ||
+	       starts_with(map->name, "/dev/hugepages/");
+}
+
 const struct map *maps_find(const struct maps *maps, uint64_t address)
 {
 	size_t low = 0, high = maps->count;

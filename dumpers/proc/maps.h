@@ -30,6 +30,9 @@ int maps_parse(const char *text, size_t len, struct maps *ret, struct err *e);
 int maps_format(const struct maps *maps, struct buf *ret, struct err *e);
 void maps_done(struct maps *maps);
 #define _cleanup_maps_ _cleanup_(maps_done)
+/* Memory that looks like a file but has none behind it: memfd, System V and POSIX shared memory,
+ * shared anonymous memory, huge pages. It is gone with its last user, or with the pod. */
+bool map_is_memory(const struct map *map);
 /* The map that holds the address, or NULL. */
 const struct map *maps_find(const struct maps *maps, uint64_t address);
 

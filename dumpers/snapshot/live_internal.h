@@ -3,8 +3,8 @@
  * choice of the mode. live_facts.c: what /proc tells before the stop. live_stop.c: seize,
  * interrupt, registers, detach. live_restart.c: system calls that the stop cut short.
  * live_inject.c: a system call run by the target. live_cow.c: the copy-on-write child. live_reap.c:
- * its end. live_pages.c: which pages there are. live_read.c: memory. live_denied.c: why the kernel
- * refused.
+ * its end. live_pages.c and live_shared.c: which pages there are. live_read.c: memory.
+ * live_denied.c: why the kernel refused.
  */
 #ifndef DUMPERS_SNAPSHOT_LIVE_INTERNAL_H
 #define DUMPERS_SNAPSHOT_LIVE_INTERNAL_H
@@ -50,6 +50,12 @@ struct page_cache {
 	bool no_scan;    /* this kernel lacks PAGEMAP_SCAN */
 };
 
+/* The file behind a map of shared memory; see live_shared.c. */
+struct shared_file {
+	int fd; /* -1: none is open */
+	uint64_t map_start, map_end;
+};
+
 /* HELD: the target stands, or its child does. */
 enum live_phase { LIVE_STARTING, LIVE_HELD, LIVE_RELEASED, LIVE_FAILED };
 
@@ -74,6 +80,7 @@ struct live {
 	int pagemap_fd;        /* of what is read; one of the two, borrowed */
 	unsigned pid_depth;    /* how many pid namespaces below ours the target's is */
 	struct page_cache pages;
+	struct shared_file shared; /* under pages.lock */
 	struct live_plan plan;
 
 	/* The copy-on-write child. */
@@ -183,6 +190,11 @@ bool live_map_unreadable(const struct map *map);
 /* State of the page at addr, which is in map, and in *ret_end where that state ends. */
 enum mem_state live_page_state(struct live *l, const struct map *map, uint64_t addr,
 			       uint64_t *ret_end);
+
+/* --- live_shared.c --- */
+/* The same for a map of shared memory that no file keeps. */
+enum mem_state live_shared_state(struct live *l, const struct map *map, uint64_t addr,
+				 uint64_t *ret_end);
 
 /* --- live_denied.c --- */
 /* Sets -ERR_PERMISSION, or what errno says, with the likely blocker as hint. */

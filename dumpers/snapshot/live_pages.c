@@ -26,19 +26,10 @@ static bool starts_with(const char *text, const char *prefix)
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Memory that looks like a file but has none: gone with its last user. */
-static bool is_shared_memory(const struct map *map)
-{
-	return starts_with(map->name, "/memfd:") || starts_with(map->name, "/SYSV") ||
-	       starts_with(map->name, "/dev/shm/") || strcmp(map->name, "/dev/zero") == 0 ||
-	       starts_with(map->name, "/anon_hugepage") || starts_with(map->name, "/[aio]");
-}
-
 static bool is_device(const struct map *map)
 {
 	if (starts_with(map->name, "anon_inode:")) return true;
-	return starts_with(map->name, "/dev/") && !is_shared_memory(map) &&
-	       !starts_with(map->name, "/dev/hugepages/") &&
+	return starts_with(map->name, "/dev/") && !map_is_memory(map) &&
 	       !starts_with(map->name, "/dev/mqueue/");
 }
 
@@ -49,12 +40,12 @@ static enum map_kind kind_of(const struct map *map)
 	if (strcmp(map->name, "[vdso]") == 0) return KIND_BYTES;
 	if (is_device(map)) return KIND_UNREADABLE;
 	if (map->shared)
-		return map->inode == 0 || map->deleted || is_shared_memory(map) ? KIND_BYTES
-										: KIND_FILE_ONLY;
+		return map->inode == 0 || map->deleted || map_is_memory(map) ? KIND_BYTES
+									     : KIND_FILE_ONLY;
 	if (map->inode == 0 || strcmp(map->name, "/dev/zero") == 0 ||
 	    starts_with(map->name, "/anon_hugepage"))
 		return KIND_ANONYMOUS;
-	return is_shared_memory(map) ? KIND_BYTES : KIND_FILE;
+	return map_is_memory(map) ? KIND_BYTES : KIND_FILE;
 }
 
 bool live_map_unreadable(const struct map *map)
@@ -237,7 +228,7 @@ enum mem_state live_page_state(struct live *l, const struct map *map, uint64_t a
 	*ret_end = map->end;
 	switch (kind) {
 	case KIND_BYTES:
-		return MEM_BYTES;
+		return map->shared ? live_shared_state(l, map, addr, ret_end) : MEM_BYTES;
 	case KIND_UNREADABLE:
 		return MEM_NOT_CAPTURED;
 	case KIND_FILE_ONLY:

@@ -119,6 +119,7 @@ static void live_free(struct snapshot *s)
 	free(l->known);
 	free(l->xstate_buf);
 	live_pages_done(l);
+	close_fd(&l->shared.fd);
 	for (size_t i = 0; i < l->foreign_count; i++)
 		free(l->foreign[i].copy);
 	free(l->foreign);

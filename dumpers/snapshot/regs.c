@@ -3,7 +3,7 @@
 #include <string.h>
 
 static const struct regs_layout layouts[] = {
-    {.e_machine = EM_X86_64, .gregs_len = 216, .pc = 128, .sp = 152, .syscall_nr = 120},
+    {.e_machine = EM_X86_64, .gregs_len = 216, .pc = 128, .sp = 152, .syscall_nr = 120, .tls = 168},
 };
 
 const struct regs_layout *regs_layout(uint16_t e_machine)

@@ -48,6 +48,7 @@ struct regs_layout {
 	size_t gregs_len;  /* bytes of pr_reg */
 	size_t pc, sp;     /* offsets of 8-byte registers in it */
 	size_t syscall_nr; /* offset of the system call's number, negative outside of one */
+	size_t tls;        /* offset of the thread pointer */
 };
 /* NULL for a CPU that is not in the table. */
 const struct regs_layout *regs_layout(uint16_t e_machine);

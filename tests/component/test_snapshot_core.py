@@ -8,12 +8,12 @@ import subprocess
 
 import pytest
 
+from lib.corefile import PAGE, Core
 from lib.debugger import eu_stack, frames, gcore
 from lib.wait import wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
-PAGE = 4096
 
 
 @pytest.fixture(scope="session")
@@ -37,37 +37,6 @@ def write_core(corewriter, pid, path, *options):
     assert done.returncode == 0, done.stderr
     line = done.stderr.strip().splitlines()[-1]
     return dict(field.split("=", 1) for field in line.split(" ") if "=" in field)
-
-
-class Core:
-    """A core file's segments, by our own reading of the gABI."""
-
-    def __init__(self, path):
-        self.file = open(path, "rb")
-        header = self.file.read(64)
-        assert header[:4] == b"\x7fELF"
-        self.phoff, self.shoff = struct.unpack_from("<QQ", header, 32)
-        count, = struct.unpack_from("<H", header, 56)
-        self.phnum_field = count
-        if count == 0xffff:
-            count, = struct.unpack("<I", self.at(self.shoff + 44, 4))
-        headers = self.at(self.phoff, 56 * count)
-        fields = [struct.unpack_from("<IIQQQQQQ", headers, 56 * i) for i in range(count)]
-        # (address, bytes in the file, bytes in memory, offset)
-        self.loads = [(f[3], f[5], f[6], f[2]) for f in fields if f[0] == 1]
-
-    def at(self, offset, length):
-        self.file.seek(offset)
-        return self.file.read(length)
-
-    def pages(self):
-        """{address: bytes} of every page in the file."""
-        found = {}
-        for address, in_file, _, offset in self.loads:
-            data = self.at(offset, in_file)
-            for at in range(0, in_file, PAGE):
-                found[address + at] = data[at:at + PAGE]
-        return found
 
 
 @pytest.mark.parametrize("count,depth", [(8, 5), (200, 30)])

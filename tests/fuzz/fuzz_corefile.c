@@ -1,7 +1,9 @@
 /*
- * The reader of core files: opens the input, walks every extent, reads a little of each, and looks
- * at all facts. The first byte, if odd, says that some file offsets are lost.
+ * The reader of core files: opens the input, walks every extent, reads a little of each, looks at
+ * all facts, and plans a core of stacks from it, which follows what the memory says. The first
+ * byte, if odd, says that some file offsets are lost.
  */
+#include "dumpers/core/core.h"
 #include "dumpers/snapshot/corefile.h"
 
 #include <stdlib.h>
@@ -39,6 +41,16 @@ static void check_threads(const struct snapshot *s)
 	}
 }
 
+static void plan_stacks(struct snapshot *s)
+{
+	const struct core_config config = {.kind = CORE_STACKS};
+	struct core *core;
+
+	if (core_plan(s, &config, &core, NULL) < 0) return;
+	if (core_size(core) < sizeof(Elf64_Ehdr)) abort();
+	core_free(core);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct range lost[] = {{5000, 5100}, {9000, 100000}};
@@ -51,6 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		walk(s);
 		check_threads(s);
 		snapshot_auxv(s, AT_SYSINFO_EHDR);
+		plan_stacks(s);
 		snapshot_free(s);
 	}
 	blob_unref(blob);

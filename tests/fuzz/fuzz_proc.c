@@ -4,6 +4,7 @@
  */
 #include "dumpers/proc/cgroup.h"
 #include "dumpers/proc/cmdline.h"
+#include "dumpers/proc/coredump_filter.h"
 #include "dumpers/proc/elf_id.h"
 #include "dumpers/proc/fds.h"
 #include "dumpers/proc/limits.h"
@@ -20,12 +21,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { TEXT_MAX = 1 << 20 };
 
+static void fuzz_smaps(const char *text, size_t len)
+{
+	_cleanup_coredump_filter_ struct coredump_filter f = {.huge = RANGE_LIST_INIT(100),
+							      .dontdump = RANGE_LIST_INIT(100)};
+	struct range at = {0};
+	uint32_t mask;
+
+	coredump_filter_parse_mask(text, len, &mask, NULL);
+	coredump_filter_parse_smaps(text, len, &at, &f, NULL);
+	for (size_t i = 0; i < f.huge.count; i++)
+		if (f.huge.ranges[i].start >= f.huge.ranges[i].end) abort();
+}
+
 /* What was parsed and printed must parse to the same, and the map must find its own addresses. */
 static void fuzz_maps(const char *text, size_t len)
 {
 	_cleanup_maps_ struct maps maps = {0}, again = {0};
 	_cleanup_buf_ struct buf printed = BUF_INIT(8 * (size_t)TEXT_MAX);
 
+	fuzz_smaps(text, len);
 	if (maps_parse(text, len, &maps, NULL) < 0) return;
 	if (maps_format(&maps, &printed, NULL) < 0) abort();
 	if (maps_parse(printed.data, printed.len, &again, NULL) < 0) abort();

@@ -74,16 +74,23 @@ static inline void sink_done(struct memory_sink *s)
 }
 
 /* Plans and writes; the size must be the one that was announced. */
-static inline void write_core(struct snapshot *s, uint64_t hole_min, struct memory_sink *sink)
+static inline void write_core_as(struct snapshot *s, const struct core_config *config,
+				 struct memory_sink *sink)
 {
-	const struct core_config config = {.hole_min = hole_min, .version = "test"};
 	struct core *core = NULL;
 	struct err e = {0};
 
-	if (core_plan(s, &config, &core, &e)) fail_msg("%s", e.text);
+	if (core_plan(s, config, &core, &e)) fail_msg("%s", e.text);
 	if (core_write(core, &sink->base, &e)) fail_msg("%s", e.text);
 	assert_int_equal(core_size(core), sink->out.len);
 	core_free(core);
+}
+
+static inline void write_core(struct snapshot *s, uint64_t hole_min, struct memory_sink *sink)
+{
+	const struct core_config config = {.hole_min = hole_min, .version = "test"};
+
+	write_core_as(s, &config, sink);
 }
 
 static inline struct snapshot *read_core(const struct buf *bytes, const struct range_list *lost)
@@ -98,6 +105,60 @@ static inline struct snapshot *read_core(const struct buf *bytes, const struct r
 		fail_msg("%s", e.text);
 	blob_unref(blob);
 	return s;
+}
+
+/* Does the core's PODSNAP note of that type name the address? By our own reading of elf(5). */
+static inline bool note_names(const struct buf *core, uint32_t type, uint64_t addr)
+{
+	Elf64_Phdr notes;
+	Elf64_Nhdr h;
+
+	memcpy(&notes, core->data + sizeof(Elf64_Ehdr), sizeof(notes));
+	for (uint64_t at = notes.p_offset; at < notes.p_offset + notes.p_filesz;) {
+		uint64_t desc, pair[2];
+
+		memcpy(&h, core->data + at, sizeof(h));
+		desc = at + sizeof(h) + align_up(h.n_namesz, 4);
+		if (h.n_type == type && strcmp(core->data + at + sizeof(h), "PODSNAP") == 0)
+			for (uint64_t i = 0; i + 16 <= h.n_descsz; i += 16) {
+				memcpy(pair, core->data + desc + i, sizeof(pair));
+				if (addr >= pair[0] && addr < pair[1]) return true;
+			}
+		at = desc + align_up(h.n_descsz, 4);
+	}
+	return false;
+}
+
+/* The first page of an ELF file, with a build-id note or without. */
+static inline void make_elf(uint8_t *page, bool build_id)
+{
+	const struct {
+		Elf64_Nhdr h;
+		char name[4];
+		uint8_t id[20];
+	} note = {{4, 20, NT_GNU_BUILD_ID}, "GNU", {1, 2, 3}};
+	Elf64_Ehdr h = {
+	    .e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+	    .e_type = ET_DYN,
+	    .e_machine = EM_X86_64,
+	    .e_phoff = sizeof(h),
+	    .e_phentsize = sizeof(Elf64_Phdr),
+	    .e_phnum = build_id ? 2 : 1,
+	};
+	const Elf64_Phdr p[2] = {
+	    {.p_type = PT_LOAD, .p_filesz = 3 * PAGE, .p_memsz = 3 * PAGE},
+	    {.p_type = PT_NOTE,
+	     .p_offset = 512,
+	     .p_vaddr = 512,
+	     .p_filesz = sizeof(note),
+	     .p_memsz = sizeof(note),
+	     .p_align = 4},
+	};
+
+	memset(page, 0, PAGE);
+	memcpy(page, &h, sizeof(h));
+	memcpy(page + sizeof(h), p, sizeof(p));
+	memcpy(page + 512, &note, sizeof(note));
 }
 
 /* --- random snapshots --------------------------------------------------------------------------

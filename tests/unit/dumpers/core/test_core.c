@@ -256,38 +256,6 @@ static void test_holes(void **state)
 /* --- files -------------------------------------------------------------------------------------
  */
 
-/* The first page of an ELF file, with a build-id note or without. */
-static void make_elf(uint8_t *page, bool build_id)
-{
-	const struct {
-		Elf64_Nhdr h;
-		char name[4];
-		uint8_t id[20];
-	} note = {{4, 20, NT_GNU_BUILD_ID}, "GNU", {1, 2, 3}};
-	Elf64_Ehdr h = {
-	    .e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-	    .e_type = ET_DYN,
-	    .e_machine = EM_X86_64,
-	    .e_phoff = sizeof(h),
-	    .e_phentsize = sizeof(Elf64_Phdr),
-	    .e_phnum = build_id ? 2 : 1,
-	};
-	const Elf64_Phdr p[2] = {
-	    {.p_type = PT_LOAD, .p_filesz = 3 * PAGE, .p_memsz = 3 * PAGE},
-	    {.p_type = PT_NOTE,
-	     .p_offset = 512,
-	     .p_vaddr = 512,
-	     .p_filesz = sizeof(note),
-	     .p_memsz = sizeof(note),
-	     .p_align = 4},
-	};
-
-	memset(page, 0, PAGE);
-	memcpy(page, &h, sizeof(h));
-	memcpy(page + sizeof(h), p, sizeof(p));
-	memcpy(page + 512, &note, sizeof(note));
-}
-
 /* As a live process: pages of a file are in state FILE, and can be read. */
 struct file_snapshot {
 	struct snapshot base;

@@ -8,6 +8,7 @@ enum { PAGE = 4096, PAGES = 64, FILE_PAGES = 8 };
 
 enum { ANON, SHARED, MEMFD, NONE, FILE_PRIVATE, FILE_SHARED, GONE, MAPPINGS };
 
+static bool may_open_maps;
 static char file_path[] = "/tmp/podsnap-test-XXXXXX";
 
 static void *map(size_t pages, int prot, int flags, int fd)
@@ -93,6 +94,14 @@ static void check_page(struct snapshot *s, uint64_t start, size_t page, char wan
 	assert_memory_equal(got, all, PAGE);
 }
 
+/* Who may ask the file behind it knows the holes; to others every page counts. */
+static void check_shared(struct snapshot *s, uint64_t start)
+{
+	for (size_t i = 0; i < PAGES; i++)
+		check_extent(s, start + i * PAGE, start + (i + 1) * PAGE,
+			     i % 3 == 0 || !may_open_maps ? MEM_BYTES : MEM_ZERO);
+}
+
 static void check_mappings(const struct child *c, struct snapshot *s)
 {
 	const uint64_t *a = c->shared->address;
@@ -105,11 +114,14 @@ static void check_mappings(const struct child *c, struct snapshot *s)
 		check_extent(s, a[NONE] + at, a[NONE] + at + PAGE, touched ? MEM_BYTES : MEM_ZERO);
 		check_page(s, a[ANON], i, touched ? (char)(i + 1) : 0);
 		check_page(s, a[NONE], i, touched ? (char)(i + 1) : 0);
-		check_page(s, a[SHARED], i, touched ? (char)(i + 1) : 0);
-		check_page(s, a[MEMFD], i, touched ? (char)(i + 1) : 0);
 	}
-	check_extent(s, a[SHARED], a[SHARED] + PAGES * PAGE, MEM_BYTES);
-	check_extent(s, a[MEMFD], a[MEMFD] + PAGES * PAGE, MEM_BYTES);
+	check_shared(s, a[SHARED]);
+	check_shared(s, a[MEMFD]);
+	/* Reading makes the pages, so only now. */
+	for (size_t i = 0; i < PAGES; i++) {
+		check_page(s, a[SHARED], i, i % 3 == 0 ? (char)(i + 1) : 0);
+		check_page(s, a[MEMFD], i, i % 3 == 0 ? (char)(i + 1) : 0);
+	}
 	for (size_t i = 0; i < FILE_PAGES; i++) {
 		uint64_t at = a[FILE_PRIVATE] + i * PAGE;
 
@@ -244,8 +256,23 @@ static void test_cover(void **state)
 	child_end(&c);
 }
 
+/* proc(5): following map_files takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE. */
+static bool can_open_maps(void)
+{
+	char *p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0), path[96];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)(uintptr_t)p,
+		 (unsigned long)(uintptr_t)p + PAGE);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	close_fd(&fd);
+	munmap(p, PAGE);
+	return fd >= 0;
+}
+
 static int setup(void **state)
 {
+	may_open_maps = can_open_maps();
 	make_file();
 	return 0;
 }
