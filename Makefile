@@ -26,7 +26,7 @@ CC_fuzz       := clang
 CFLAGS_fuzz  := -O1 -g $(WARN) -fno-omit-frame-pointer -pthread $(CFLAGS) \
                 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 LDFLAGS_app   := -pie -Wl,-z,relro,-z,now -pthread $(LDFLAGS)
-LDFLAGS_probe := -static -no-pie -Wl,--gc-sections -pthread $(LDFLAGS)
+LDFLAGS_probe := -static -Wl,--gc-sections -pthread $(LDFLAGS)
 LDFLAGS_test  := -fsanitize=address,undefined -pthread $(LDFLAGS)
 LDFLAGS_fuzz  := -fsanitize=fuzzer,address,undefined -pthread $(LDFLAGS)
 
