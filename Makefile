@@ -127,7 +127,7 @@ $(foreach m,$(MODULES),$(eval $(call unit_rules,$(m))))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/test/%,$(sort $(foreach m,$(MODULES),$(wildcard tests/unit/$(m)/test_*.c))))
 
 # Programs that pytest drives: of tests/unit/MODULE (sanitized), of tests/component (as shipped).
-HELPERS := $(BUILD)/test/tests/unit/upload/s3_cat \
+HELPERS := $(addprefix $(BUILD)/test/tests/unit/,upload/s3_cat exec/test_push exec/test_session) \
            $(patsubst %.c,$(BUILD)/app/%,$(wildcard tests/component/*.c))
 $(BUILD)/app/tests/component/%: $(BUILD)/app/tests/component/%.o $(call archives,$(MODULES),app)
 	$(call say,LD,$@)
@@ -157,6 +157,9 @@ $(BUILD)/targets/$(1)%: tests/targets/%.c
 endef
 $(eval $(call target_rule,static/,-static))
 $(eval $(call target_rule,,))
+# Unwound by call frame information alone, every call with a frame.
+$(BUILD)/targets/unwound $(BUILD)/targets/static/unwound: \
+	CFLAGS_target += -fomit-frame-pointer -fno-optimize-sibling-calls
 
 # --- tests -----------------------------------------------------------------------------------------
 .PHONY: unit-tests targets test-programs test test-unit test-component test-cluster test-store
