@@ -26,7 +26,7 @@ CC_fuzz       := clang
 CFLAGS_fuzz  := -O1 -g $(WARN) -fno-omit-frame-pointer -pthread $(CFLAGS) \
                 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 LDFLAGS_app   := -pie -Wl,-z,relro,-z,now -pthread $(LDFLAGS)
-LDFLAGS_probe := -static -no-pie -Wl,--gc-sections -pthread $(LDFLAGS)
+LDFLAGS_probe := -static -Wl,--gc-sections -pthread $(LDFLAGS)
 LDFLAGS_test  := -fsanitize=address,undefined -pthread $(LDFLAGS)
 LDFLAGS_fuzz  := -fsanitize=fuzzer,address,undefined -pthread $(LDFLAGS)
 
@@ -127,7 +127,7 @@ $(foreach m,$(MODULES),$(eval $(call unit_rules,$(m))))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/test/%,$(sort $(foreach m,$(MODULES),$(wildcard tests/unit/$(m)/test_*.c))))
 
 # Programs that pytest drives: of tests/unit/MODULE (sanitized), of tests/component (as shipped).
-HELPERS := $(BUILD)/test/tests/unit/upload/s3_cat \
+HELPERS := $(addprefix $(BUILD)/test/tests/unit/,upload/s3_cat exec/test_push exec/test_session) \
            $(patsubst %.c,$(BUILD)/app/%,$(wildcard tests/component/*.c))
 $(BUILD)/app/tests/component/%: $(BUILD)/app/tests/component/%.o $(call archives,$(MODULES),app)
 	$(call say,LD,$@)
@@ -157,6 +157,9 @@ $(BUILD)/targets/$(1)%: tests/targets/%.c
 endef
 $(eval $(call target_rule,static/,-static))
 $(eval $(call target_rule,,))
+# Unwound by call frame information alone, every call with a frame.
+$(BUILD)/targets/unwound $(BUILD)/targets/static/unwound: \
+	CFLAGS_target += -fomit-frame-pointer -fno-optimize-sibling-calls
 
 # --- tests -----------------------------------------------------------------------------------------
 .PHONY: unit-tests targets test-programs test test-unit test-component test-cluster test-store
@@ -184,6 +187,10 @@ test-component test-cluster test-store: test-%: test-deps
 fuzz:
 	+@$(submake) $(FUZZERS:%=$(BUILD)/fuzz/tests/fuzz/%)
 	@scripts/run-fuzzers $(BUILD) $(FUZZ_SECONDS) $(FUZZERS)
+## make soak            the suites that interrupt captures, with ten times the interruptions: hours
+soak: test-deps
+	+@$(submake) all targets $(HELPERS)
+	@PODSNAP_LONG=1 scripts/run-suites $(BUILD) component cluster
 ## make bench           ratios against other tools, measured in the same run
 bench: test-deps
 	+@$(submake) all targets $(HELPERS)

@@ -4,7 +4,6 @@
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 static void delete_json(cJSON **json)
@@ -52,7 +51,7 @@ static int get_uint(const cJSON *item, const char *what, uint64_t *ret, struct e
 {
 	double value = cJSON_IsNumber(item) ? item->valuedouble : -1;
 
-	if (!(value >= 0 && value < (double)BUNDLE_SIZE_MAX && value == floor(value)))
+	if (!(value >= 0 && value < (double)BUNDLE_SIZE_MAX && value == (double)(uint64_t)value))
 		return err_set(e, ERR_CORRUPT, "'%s' is no size", what);
 	*ret = (uint64_t)value;
 	return 0;

@@ -208,8 +208,9 @@ static void check_packed(struct verifier *v)
 	if (v->b->truncated[0] || v->totals.problems) return;
 	sha256_final(&v->packed_hash, hash);
 	if (memcmp(hash, v->b->trailer.packed_sha256, sizeof(hash)) != 0)
-		report(v, NULL, "the content is whole, but its compressed bytes are not those that "
-				"were written: their SHA-256 is not the trailer's");
+		report(v, NULL,
+		       "the content is whole, but its compressed bytes are not those that "
+		       "were written: their SHA-256 is not the trailer's");
 }
 
 static int verify(struct verifier *v, struct err *e)

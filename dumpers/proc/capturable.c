@@ -8,6 +8,7 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -166,7 +167,11 @@ static void explain_rule(const struct ptrace_facts *f, struct capture_verdict *v
 		break;
 	default:
 		SAY(v->reason, "a security module or a rule of the container runtime forbids it");
-		SAY(v->hint, "look for AppArmor or SELinux denials in the node's log: dmesg");
+		SAY(v->hint, "look for AppArmor or SELinux denials in the node's log: dmesg%s",
+		    f->ours.seccomp == SECCOMP_MODE_FILTER ? "; podsnap's own seccomp profile may "
+							     "forbid ptrace: use RuntimeDefault of "
+							     "a newer runtime, or Unconfined"
+							   : "");
 		break;
 	}
 }
@@ -197,6 +202,25 @@ static void explain_tracer(uint64_t tracer, struct capture_verdict *v)
 	SAY(v->hint, "end that debugger or tracer first");
 }
 
+static enum blocker find_tracer(const struct proc_status *status, struct capture_verdict *v)
+{
+	if (status->tracer_pid == 0) return BLOCKER_NONE;
+	explain_tracer(status->tracer_pid, v);
+	return BLOCKER_TRACED;
+}
+
+void process_refusal(const struct process *p, const struct proc_status *status,
+		     struct capture_verdict *ret)
+{
+	struct ptrace_facts facts;
+
+	*ret = (struct capture_verdict){0};
+	ret->blocker = find_tracer(status, ret);
+	if (ret->blocker != BLOCKER_NONE) return;
+	ret->blocker = find_rule(p, status, &facts);
+	explain_rule(&facts, ret);
+}
+
 /* What no right can change. */
 static enum blocker find_state(const struct process *p, const struct proc_status *status,
 			       struct capture_verdict *v)
@@ -214,11 +238,7 @@ static enum blocker find_state(const struct process *p, const struct proc_status
 		SAY(v->reason, "it is a kernel thread");
 		return BLOCKER_KERNEL_THREAD;
 	}
-	if (status->tracer_pid != 0) {
-		explain_tracer(status->tracer_pid, v);
-		return BLOCKER_TRACED;
-	}
-	return BLOCKER_NONE;
+	return find_tracer(status, v);
 }
 
 static enum blocker find_image(const struct process *p, struct capture_verdict *v)
@@ -242,7 +262,6 @@ void process_capturable(const struct process *p, const struct proc_status *statu
 			struct capture_verdict *ret)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(SMALL_TEXT_MAX);
-	struct ptrace_facts facts;
 	int r;
 
 	*ret = (struct capture_verdict){0};
@@ -256,11 +275,8 @@ void process_capturable(const struct process *p, const struct proc_status *statu
 		SAY(ret->reason, "it ended");
 		return;
 	}
-	ret->blocker = find_rule(p, status, &facts);
+	process_refusal(p, status, ret);
 	/* No such file here (some sandboxes): only a rule that is seen to forbid counts. */
-	if (r != -ERR_PERMISSION && ret->blocker == BLOCKER_SECURITY) {
-		ret->blocker = BLOCKER_NONE;
-		return;
-	}
-	explain_rule(&facts, ret);
+	if (r != -ERR_PERMISSION && ret->blocker == BLOCKER_SECURITY)
+		*ret = (struct capture_verdict){0};
 }

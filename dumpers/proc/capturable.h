@@ -37,7 +37,7 @@ struct capture_verdict {
 	char hint[VERDICT_TEXT_MAX];   /* the smallest change that helps, or "" */
 };
 
-/* What the rules look at; gathered by process_capturable, given by tests. */
+/* What the rules look at; gathered by process_refusal, given by tests. */
 struct ptrace_facts {
 	struct proc_status ours, theirs;
 	bool dumpable;      /* the target's */
@@ -51,5 +51,9 @@ enum blocker ptrace_blocker(const struct ptrace_facts *facts);
 /* status is the target's, already read. Never fails. */
 void process_capturable(const struct process *p, const struct proc_status *status,
 			struct capture_verdict *ret);
+/* The same for a process that the kernel just refused to let us trace or read: who traces it, or
+ * the first rule that forbids; never BLOCKER_NONE. */
+void process_refusal(const struct process *p, const struct proc_status *status,
+		     struct capture_verdict *ret);
 
 #endif

@@ -31,10 +31,10 @@ struct live_config {
 };
 
 /*
- * -ERR_PERMISSION with the likely blocker in the hint (other uid, not dumpable, Yama, seccomp,
- * already traced by PID), -ERR_GONE, -ERR_UNSUPPORTED (32-bit, kernel thread; a mode that is not
- * possible), -ERR_TIMEOUT when threads cannot be stopped within max_pause, or it would be broken.
- * On failure nothing stays stopped.
+ * -ERR_PERMISSION with the likely blocker (other uid, not dumpable, Yama, already traced by PID)
+ * and what helps as the hint, -ERR_GONE, -ERR_UNSUPPORTED (32-bit, kernel thread; a mode that is
+ * not possible), -ERR_TIMEOUT when threads cannot be stopped within max_pause, or it would be
+ * broken. On failure nothing stays stopped.
  */
 int snapshot_open_live(const struct process *target, const struct live_config *config,
 		       struct snapshot **ret, struct err *e);

@@ -197,7 +197,7 @@ enum mem_state live_shared_state(struct live *l, const struct map *map, uint64_t
 				 uint64_t *ret_end);
 
 /* --- live_denied.c --- */
-/* Sets -ERR_PERMISSION, or what errno says, with the likely blocker as hint. */
+/* -ERR_PERMISSION with the likely blocker and what helps, or what else errno says. */
 int live_denied(struct live *l, const char *what, struct err *e);
 
 #endif

@@ -122,7 +122,7 @@ def test_process_of_another_user(cluster, cluster_podsnap, pods_namespace, tmp_p
     cluster.run_pod("other", "su", "-s", "/bin/sh", "user", "-c", "exec /targets/deadlock",
                     namespace=pods_namespace, ready_line="ready")
     said = refused(cluster_podsnap, "capture", "other", "-n", pods_namespace, "-o", tmp_path)
-    assert "process 1 runs as uid 1000" in said and "SYS_PTRACE" in said
+    assert "it runs as uid 1000" in said and "SYS_PTRACE" in said
 
 
 # --- who asks ------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from lib.pods import CapturePod, module_namespace
+from lib.soak import LONG
 from lib.wait import wait_until
 
-LONG = os.environ.get("PODSNAP_LONG") == "1"
 KILLS = 25 if LONG else 5
 SIGNALS = 1000 if LONG else 100
 COMPONENTS = ["kubelet", "containerd", "apiserver"]

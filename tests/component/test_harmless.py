@@ -7,10 +7,10 @@ import time
 import pytest
 
 from lib import proc
+from lib.soak import LONG
 from lib.wait import wait_until
 
-# How many moments are tried; `make soak` may ask for more.
-CANCELS = int(os.environ.get("PODSNAP_TEST_CANCELS", "100"))
+CANCELS = 1000 if LONG else 100
 
 
 def test_selfchecking_target_sees_nothing(podsnap, targets, tmp_path):
@@ -64,6 +64,7 @@ def still_well(target):
     assert proc.children(target.pid) == []
 
 
+@pytest.mark.timeout(7200 if LONG else 300)
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_capture_leaves_nothing(podsnap, targets, tmp_path, rng, sig):
     target = targets.start("memory", 96, timeout=120)

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 
-SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gdb_frames.py")
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def gdb(*args, env=None, timeout=240):
@@ -34,15 +34,30 @@ def backtraces(exe, core):
             for lwp, body in zip(parts[1::2], parts[2::2])}
 
 
-def frames(exe, core):
-    """{lwp: [(pc, function)]} as gdb unwinds the core."""
-    to = str(core) + ".frames.json"
-    text = gdb(exe, core, "-ex", f"source {SCRIPT}", env={"FRAMES_TO": to})
+def script(name, to, *args):
+    """Runs gdb with a script of this folder that writes JSON by lwp; returns that."""
+    text = gdb(*args, "-ex", f"source {os.path.join(HERE, name)}", env={"FRAMES_TO": to})
     assert os.path.exists(to), text
     with open(to, encoding="utf-8") as file:
         found = json.load(file)
     os.unlink(to)
-    return {int(lwp): [tuple(frame) for frame in stack] for lwp, stack in found.items()}
+    return {int(lwp): stack for lwp, stack in found.items()}
+
+
+def frames(exe, core):
+    """{lwp: [(pc, function)]} as gdb unwinds the core."""
+    found = script("gdb_frames.py", f"{core}.frames.json", exe, core)
+    return {lwp: [tuple(frame) for frame in stack] for lwp, stack in found.items()}
+
+
+def frames_and_core(pid, core):
+    """{lwp: [[pc, offset in its symbol or None]]} of a running process, out to what called main, and
+    its gcore in the file core. Separate debug files are left out: they name what the modules
+    themselves do not."""
+    return script("gdb_symbols.py", f"{core}.frames.json",
+                  "-iex", "set debug-file-directory /nonexistent",
+                  "-iex", "set auto-load off", "-p", pid, "-ex", f"gcore {core}",
+                  "-ex", "set backtrace past-main on", "-ex", "set backtrace limit 10000")
 
 
 def gcore(pid, path):

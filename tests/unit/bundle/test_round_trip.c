@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zstd.h>
 
 static struct bundle *open_bytes(const struct buf *bytes)
 {
@@ -356,7 +357,21 @@ static void write_file(const char *path, const void *data, size_t len)
 	assert_int_equal(fclose(f), 0);
 }
 
-/* tar unpacks what was packed, and zstd's own test passes. */
+/* libzstd by itself, without the seek table, as `zstd -dc` does. */
+static void write_plain(const char *path, const struct buf *packed)
+{
+	const size_t plain_max = 64 << 20;
+	void *plain = malloc(plain_max);
+	size_t len;
+
+	assert_non_null(plain);
+	len = ZSTD_decompress(plain, plain_max, packed->data, packed->len);
+	if (ZSTD_isError(len)) fail_msg("%s", ZSTD_getErrorName(len));
+	write_file(path, plain, len);
+	free(plain);
+}
+
+/* zstd decompresses what was packed, and tar unpacks that. */
 static void tar_and_zstd_read_it(void **state)
 {
 	_cleanup_test_bundle_ struct test_bundle t = {0};
@@ -370,10 +385,9 @@ static void tar_and_zstd_read_it(void **state)
 	path[200] = '\0';
 	test_bundle_add(&t, path, 1234);
 	test_bundle_pack(&t, 3);
-	snprintf(path, sizeof(path), "%s/b.tar.zst", dir);
-	write_file(path, t.bytes.data, t.bytes.len);
-	snprintf(command, sizeof(command),
-		 "cd %s && zstd -tq b.tar.zst && tar --zstd -xf b.tar.zst", dir);
+	snprintf(path, sizeof(path), "%s/b.tar", dir);
+	write_plain(path, &t.bytes);
+	snprintf(command, sizeof(command), "cd %s && tar -xf b.tar", dir);
 	run(command);
 	for (size_t i = 0; i < t.count; i++) {
 		struct stat st;

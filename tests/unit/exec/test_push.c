@@ -1,5 +1,6 @@
-/* The push script with the shells of this machine, and the client's side of the talk with it. */
+/* The push script in several shells, and the client's side of the talk with it. */
 #include "exec/push.h"
+#include "shells.h"
 #include "tests/unit/base/unit.h"
 
 #include <dirent.h>
@@ -9,7 +10,6 @@
 #include <sys/wait.h>
 
 static char dir[64];
-static const char *const shells[][3] = {{"dash"}, {"bash"}, {"busybox", "ash"}};
 
 /* The script under way. */
 struct child {
@@ -24,7 +24,7 @@ struct child {
 static char probe[256 << 10] = "#!/bin/sh\necho \"$1 from $(dirname \"$0\")\"\nread -r x\n"
 			       "echo \"got $x\"\nexit 3\n#";
 
-static void start(struct child *c, const char *const shell[3], const char *watchdog_s)
+static void start(struct child *c, const char *const shell[SHELL_WORDS], const char *watchdog_s)
 {
 	int in[2], out[2], err[2], n = 0;
 	const char *argv[16];
@@ -32,7 +32,7 @@ static void start(struct child *c, const char *const shell[3], const char *watch
 
 	memset(c, 0, sizeof(*c));
 	assert_int_equal(push_init(&c->push, probe, sizeof(probe), &e), 0);
-	for (int i = 0; i < 3 && shell[i]; i++)
+	for (int i = 0; i < SHELL_WORDS && shell[i]; i++)
 		argv[n++] = shell[i];
 	for (int i = 1; i < PUSH_ARGUMENTS; i++)
 		argv[n++] = c->push.command[i];
@@ -117,7 +117,7 @@ static void assert_nothing_is_left(void)
 
 static void the_probe_runs_and_gets_what_follows(void **state)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(shells); i++) {
+	for (size_t i = 0; i < shell_count; i++) {
 		struct child c;
 		char expected[200];
 
@@ -149,7 +149,7 @@ static void the_probe_runs_and_gets_what_follows(void **state)
 
 static void a_short_push_fails(void **state)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(shells); i++) {
+	for (size_t i = 0; i < shell_count; i++) {
 		struct child c;
 		struct err e;
 
@@ -169,7 +169,7 @@ static void a_short_push_fails(void **state)
 /* A runtime that dies leaves stdin open for ever. */
 static void a_push_that_stands_ends_itself(void **state)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(shells); i++) {
+	for (size_t i = 0; i < shell_count; i++) {
 		struct child c;
 
 		start(&c, shells[i], "1");
@@ -183,7 +183,7 @@ static void a_push_that_stands_ends_itself(void **state)
 
 static void a_slow_push_is_left_alone(void **state)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(shells); i++) {
+	for (size_t i = 0; i < shell_count; i++) {
 		struct child c;
 
 		start(&c, shells[i], "1");
@@ -204,7 +204,7 @@ static void a_slow_push_is_left_alone(void **state)
 
 static void a_signal_ends_a_push(void **state)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(shells); i++) {
+	for (size_t i = 0; i < shell_count; i++) {
 		struct child c;
 
 		start(&c, shells[i], NULL);
@@ -268,6 +268,7 @@ static void the_machine_is_read_from_the_elf_header(void **state)
 
 static int set_up(void **state)
 {
+	choose_shells();
 	snprintf(dir, sizeof(dir), "/tmp/podsnap-unit-XXXXXX");
 	signal(SIGPIPE, SIG_IGN);
 	memset(probe + strlen(probe), '#', sizeof(probe) - strlen(probe));

@@ -1,11 +1,12 @@
 /*
  * Whole sessions: the client against an exec endpoint that runs the push script on this machine,
- * with dash, bash and busybox, and this very program as the probe.
+ * in several shells, with this very program as the probe.
  */
 #include "exec/session.h"
 
 #include "fake_kubelet.h"
 #include "fake_probe.h"
+#include "shells.h"
 #include "tests/unit/base/unit.h"
 
 #include <dirent.h>
@@ -122,9 +123,7 @@ static void assert_nothing_is_left(void)
 
 static void every_shell_runs_a_session(void **state)
 {
-	static const char *const shells[][2] = {{"dash"}, {"bash"}, {"busybox", "ash"}};
-
-	for (size_t i = 0; i < ARRAY_SIZE(shells); i++) {
+	for (size_t i = 0; i < shell_count; i++) {
 		struct fake_kubelet kubelet = {.shell = {shells[i][0], shells[i][1]}};
 		struct receiver got = {.frames = 0};
 		struct err e;
@@ -361,6 +360,7 @@ static int set_up(void **state)
 {
 	struct err e;
 
+	choose_shells();
 	snprintf(dir, sizeof(dir), "/tmp/podsnap-unit-XXXXXX");
 	if (!mkdtemp(dir)) return -1;
 	setenv("TMPDIR", dir, 1);

@@ -149,8 +149,7 @@ static void hostile(void **state)
 	    "VmRSS:\t5",
 	    "SigCgt:\t10000000000000000\n",
 	    "NSpid:\t\n",
-	    "NSpid:\t1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 "
-	    "30 31 32 33 34\n",
+	    "NSpid:\t1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n",
 	    "Groups:\tx\n",
 	};
 	struct proc_status s = {.tgid = 5};

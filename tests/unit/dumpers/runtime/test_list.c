@@ -261,6 +261,7 @@ static void fds_and_summary(void **state)
 	struct process_summary summary;
 	struct err e;
 
+	assert_true(file >= 0);
 	assert_int_equal(process_open(getpid(), &p, &e), 0);
 	assert_int_equal(process_fds_json(&p, &out, &e), 0);
 	assert_contains(out.data, "\"schema\": \"podsnap.fds/1\"");

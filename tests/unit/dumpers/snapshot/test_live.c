@@ -628,8 +628,9 @@ static void test_other_user(void **state)
 	}
 	waitpid(pid, NULL, 0);
 	assert_int_equal(r->code, -ERR_PERMISSION);
-	assert_contains(r->hint, "CAP_SYS_PTRACE");
-	assert_contains(r->hint, "uid");
+	assert_contains(r->text, "it runs as uid");
+	assert_contains(r->text, "without CAP_SYS_PTRACE (");
+	assert_contains(r->hint, "run podsnap as uid");
 	process_done(&p);
 	child_beats(&c);
 	child_end(&c);
@@ -657,7 +658,9 @@ static void test_traced_already(void **state)
 	waitpid(pid, NULL, 0);
 	assert_int_equal(r.code, -ERR_PERMISSION);
 	snprintf(want, sizeof(want), "already traced by process %d", pid);
-	assert_contains(r.hint, want);
+	assert_contains(r.text, want);
+	assert_contains(r.text, program_invocation_short_name);
+	assert_contains(r.hint, "end that debugger or tracer first");
 	child_beats(&c);
 	child_end(&c);
 }

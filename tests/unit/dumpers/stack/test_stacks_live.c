@@ -1,8 +1,7 @@
 /*
- * Stacks of real processes against gdb: the same frames, and symbols that start at the same place
- * (of aliases gdb takes any). The programs are built here, with the system's compiler.
+ * Stacks of real processes, whose programs are built here with the system's compiler.
+ * tests/component/test_stacks_gdb.py compares every frame of the same programs with gdb's.
  */
-#include "dumpers/snapshot/corefile.h"
 #include "dumpers/snapshot/live.h"
 #include "dumpers/stack/stacks.h"
 #include "tests/unit/base/unit.h"
@@ -49,8 +48,8 @@ static int build_all(void **state)
 	assert_non_null(mkdtemp(folder));
 	build("tests/targets/deadlock.c", "deadlock", "");
 	build("tests/targets/deadlock.c", "deadlock-static", "-static");
-	build("tests/unit/dumpers/stack/unwound.c", "unwound", "");
-	build("tests/unit/dumpers/stack/unwound.c", "unwound-static", "-static");
+	build("tests/targets/unwound.c", "unwound", "");
+	build("tests/targets/unwound.c", "unwound-static", "-static");
 	return 0;
 }
 
@@ -63,8 +62,7 @@ static int remove_all(void **state)
 	return 0;
 }
 
-/* --- the target ----------------------------------------------------------------------------------
- */
+/* --- the target --- */
 
 /* How many threads stand in futex (202) or pause (34); the rest in *ret_others. */
 static size_t count_blocked(pid_t pid, size_t *ret_others)
@@ -132,25 +130,14 @@ static void stop(pid_t pid)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
-/* --- ours ----------------------------------------------------------------------------------------
- */
+/* --- its stacks --- */
 
 struct report {
 	struct process process;
 	struct snapshot *snapshot;
 	struct modules *modules;
 	struct stacks *stacks;
-	struct blob *core;
 };
-
-static void collect(struct report *r, find_module_fn find, void *ctx)
-{
-	struct err e = {0};
-
-	if (modules_new(r->snapshot, find, ctx, &r->modules, &e) ||
-	    stacks_collect(r->modules, &r->stacks, &e))
-		fail_msg("%s", e.text);
-}
 
 static void collect_live(pid_t pid, struct report *r)
 {
@@ -160,21 +147,11 @@ static void collect_live(pid_t pid, struct report *r)
 
 	*r = (struct report){.process = PROCESS_INIT};
 	if (process_open(pid, &r->process, &e) ||
-	    snapshot_open_live(&r->process, &config, &r->snapshot, &e))
+	    snapshot_open_live(&r->process, &config, &r->snapshot, &e) ||
+	    modules_new(r->snapshot, find_module_in_process, &r->process, &r->modules, &e) ||
+	    stacks_collect(r->modules, &r->stacks, &e))
 		fail_msg("%s", e.text);
-	collect(r, find_module_in_process, &r->process);
 	snapshot_live_release(r->snapshot);
-}
-
-static void collect_core(const char *path, struct report *r)
-{
-	struct err e = {0};
-
-	*r = (struct report){.process = PROCESS_INIT};
-	if (blob_open_file(path, &r->core, &e) ||
-	    snapshot_open_core(r->core, NULL, 0, &r->snapshot, &e))
-		fail_msg("%s", e.text);
-	collect(r, find_module_in_sysroot, NULL);
 }
 
 static void done(struct report *r)
@@ -182,137 +159,19 @@ static void done(struct report *r)
 	stacks_free(r->stacks);
 	modules_free(r->modules);
 	snapshot_free(r->snapshot);
-	blob_unref(r->core);
 	process_done(&r->process);
 }
 
-/* --- gdb's ---------------------------------------------------------------------------------------
- */
-
-enum { GDB_TEXT_MAX = 4 << 20 };
-
-/* Lines "FRAME tid index pc name info-symbol", and a core of the process as folder/core. */
-static const char gdb_script[] =
-    "set backtrace past-main on\n"
-    "set backtrace limit 10000\n"
-    "gcore %s/core\n"
-    "python\n"
-    "for t in gdb.selected_inferior().threads():\n"
-    "  t.switch()\n"
-    "  frame, below, index = gdb.newest_frame(), None, 0\n"
-    "  while frame:\n"
-    "    if frame.type() != gdb.INLINE_FRAME:\n"
-    "      signal = (below and below.type() == gdb.SIGTRAMP_FRAME) or \\\n"
-    "               frame.type() == gdb.SIGTRAMP_FRAME\n"
-    "      back = 1 if below and not signal else 0\n"
-    "      info = gdb.execute('info symbol %%d' %% (frame.pc() - back), to_string=True)\n"
-    "      info = ' '.join(info.split()[:3]) if ' in section' in info else '?'\n"
-    "      if ' + ' not in info: info = info.split()[0]\n"
-    "      print('FRAME %%d %%d 0x%%x %%d %%s' %% (t.ptid[1], index, frame.pc(), back, info))\n"
-    "      below, index = frame, index + 1\n"
-    "    frame = frame.older()\n"
-    "end\n";
-
-static char *run_gdb(pid_t pid)
-{
-	char path[128], command[512];
-	char *text = malloc(GDB_TEXT_MAX);
-	FILE *script;
-
-	assert_non_null(text);
-	snprintf(path, sizeof(path), "%s/script", folder);
-	script = fopen(path, "we");
-	assert_non_null(script);
-	fprintf(script, gdb_script, folder);
-	fclose(script);
-	/* No separate debug files: they name what the modules themselves do not. */
-	snprintf(command, sizeof(command),
-		 "gdb -nx -batch -iex 'set debug-file-directory /nonexistent' -iex 'set auto-load "
-		 "off' -p %d -x %s 2>&1",
-		 pid, path);
-	run(command, text, GDB_TEXT_MAX);
-	return text;
-}
-
-static const struct stack *find_stack(const struct report *r, int tid)
-{
-	for (size_t i = 0; i < r->stacks->count; i++)
-		if (r->stacks->v[i].thread->tid == tid) return &r->stacks->v[i];
-	fail_msg("no thread %d", tid);
-	return NULL;
-}
-
-/* info: "name + 12", "name" or "?". */
-static void compare_symbol(const struct stack_frame *f, unsigned back, const char *info)
-{
-	const char *plus = strstr(info, " + ");
-	uint64_t offset = plus ? strtoull(plus + 3, NULL, 10) : 0;
-
-	if (!strcmp(info, "?")) {
-		if (f->symbol)
-			fail_msg("0x%llx: %s, none for gdb", (unsigned long long)f->pc, f->symbol);
-		return;
-	}
-	if (!f->symbol) fail_msg("0x%llx: no symbol, gdb: %s", (unsigned long long)f->pc, info);
-	if (f->symbol_offset != offset + back)
-		fail_msg("0x%llx: %s+%llu, gdb: %s", (unsigned long long)f->pc, f->symbol,
-			 (unsigned long long)f->symbol_offset, info);
-}
-
-/* Every frame of gdb is ours, and ours are as many. */
-static void compare(const struct report *r, const char *gdb)
-{
-	size_t frames = 0, ours = 0;
-
-	for (const char *at = gdb; (at = strstr(at, "FRAME ")); at++) {
-		int tid, name_at = 0;
-		unsigned index, back;
-		unsigned long long pc;
-		char info[1024];
-		const struct stack *stack;
-
-		if (at != gdb && at[-1] != '\n') continue;
-		assert_int_equal(
-		    sscanf(at, "FRAME %d %u 0x%llx %u %n", &tid, &index, &pc, &back, &name_at), 4);
-		snprintf(info, sizeof(info), "%.*s", (int)strcspn(at + name_at, "\n"),
-			 at + name_at);
-		stack = find_stack(r, tid);
-		if (index >= stack->frame_count || stack->frames[index].pc != pc)
-			fail_msg("thread %d, frame %u: gdb 0x%llx %s, ours %zu frames, 0x%llx, %s",
-				 tid, index, pc, info, stack->frame_count,
-				 index < stack->frame_count
-				     ? (unsigned long long)stack->frames[index].pc
-				     : 0,
-				 stack->end ? stack->end : "whole");
-		compare_symbol(&stack->frames[index], back, info);
-		frames++;
-	}
-	for (size_t i = 0; i < r->stacks->count; i++) {
-		assert_null(r->stacks->v[i].end);
-		ours += r->stacks->v[i].frame_count;
-	}
-	assert_int_equal(ours, frames);
-	assert_true(frames > 0);
-}
-
-/* The process live and its core by gdb: both as gdb sees it, so that both are the same. */
+/* The stacks of a program; each reaches its end. */
 static void check(const char *name, const char *argument, size_t threads, struct report *ret)
 {
 	pid_t pid = start(name, argument, threads);
-	struct report core;
-	char path[128];
-	char *gdb;
 
 	collect_live(pid, ret);
-	gdb = run_gdb(pid);
-	snprintf(path, sizeof(path), "%s/core", folder);
-	compare(ret, gdb);
-	collect_core(path, &core);
-	compare(&core, gdb);
-	done(&core);
-	unlink(path);
-	free(gdb);
 	stop(pid);
+	assert_int_equal(ret->stacks->count, threads);
+	for (size_t i = 0; i < threads; i++)
+		assert_null(ret->stacks->v[i].end);
 }
 
 static bool has_frame(const struct stack *s, const char *symbol)
@@ -336,7 +195,6 @@ static void check_deadlock(const char *name)
 	struct report r;
 
 	check(name, "4", 7, &r);
-	assert_int_equal(r.stacks->count, 7);
 	assert_int_equal(count_with(&r, "wait_for_work"), 4);
 	assert_int_equal(count_with(&r, "transfer_stock"), 1);
 	assert_int_equal(count_with(&r, "charge_card"), 1);
