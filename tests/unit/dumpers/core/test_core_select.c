@@ -115,7 +115,8 @@ static void rows_free(struct snapshot *s)
 
 static struct snapshot *all_rows(void)
 {
-	static const struct snapshot_ops ops = {rows_read, rows_extent, rows_free};
+	static const struct snapshot_ops ops = {
+	    .read = rows_read, .extent = rows_extent, .free = rows_free};
 	struct snapshot *s = calloc(1, sizeof(*s));
 	struct buf maps = BUF_INIT(1 << 20);
 
