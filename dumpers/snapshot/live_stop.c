@@ -128,15 +128,22 @@ static bool recall_stuck(struct live *l, struct tracee *t, struct err *e)
 	return true;
 }
 
+static bool cannot_stop(struct live *l, const struct tracee *t)
+{
+	char state = live_thread_state(l, t->tid);
+
+	return state == 'D' || (state == 'Z' && t->tid == l->pid);
+}
+
 static void give_up_stuck(struct live *l)
 {
+	/* One that could run but gets no CPU may hold the lock that the others wait for. */
+	for (size_t i = 0; i < l->tracee_count; i++)
+		if (l->tracees[i].state == TRACEE_SEIZED && !cannot_stop(l, &l->tracees[i])) return;
 	for (size_t i = 0; i < l->tracee_count; i++) {
 		struct tracee *t = &l->tracees[i];
-		char state;
 
 		if (t->state != TRACEE_SEIZED) continue;
-		state = live_thread_state(l, t->tid);
-		if (state != 'D' && !(state == 'Z' && t->tid == l->pid)) continue;
 		t->state = TRACEE_STUCK;
 		live_read_syscall(l, t->tid, &t->facts);
 	}
