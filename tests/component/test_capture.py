@@ -125,7 +125,8 @@ def test_json_answers_have_a_schema(podsnap, target, tmp_path):
 
 def test_pause_is_in_the_manifest(bundle):
     head = bundles.manifest(bundle)
-    assert head["pause_ns"] > 0 and head["mode"] == "stop" and head["released_early"] is False
+    assert head["pause_ns"] > 0 and head["mode"] == "cow" and head["released_early"] is False
+    assert head["mode_reason"] and head["predicted_pause_ns"] > 0
     assert head["threads"] == 7
 
 
