@@ -1,5 +1,6 @@
 #include "dumpers/snapshot/live_cow.h"
 #include "base/log.h"
+#include "base/search.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -257,20 +258,12 @@ int live_cow_adopt(struct live *l, struct err *e)
 const struct cow_foreign *live_cow_find_foreign(const struct live *l, uint64_t addr,
 						uint64_t *ret_next)
 {
-	size_t low = 0, high = l->foreign_count;
+	size_t i = FIRST_ABOVE(l->foreign, l->foreign_count, end, addr);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (l->foreign[mid].end <= addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	*ret_next = low < l->foreign_count ? l->foreign[low].start : UINT64_MAX;
-	if (low == l->foreign_count || l->foreign[low].start > addr) return NULL;
-	*ret_next = low + 1 < l->foreign_count ? l->foreign[low + 1].start : UINT64_MAX;
-	return &l->foreign[low];
+	*ret_next = i < l->foreign_count ? l->foreign[i].start : UINT64_MAX;
+	if (i == l->foreign_count || l->foreign[i].start > addr) return NULL;
+	*ret_next = i + 1 < l->foreign_count ? l->foreign[i + 1].start : UINT64_MAX;
+	return &l->foreign[i];
 }
 
 /* The child's own system calls need no frame to come back to: it never runs by itself. */
