@@ -1,6 +1,7 @@
 #include "dumpers/snapshot/live_cow.h"
 #include "base/log.h"
 #include "base/search.h"
+#include "dumpers/proc/scan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -188,30 +189,42 @@ static int open_childs(struct live *l, const char *name, int *ret, struct err *e
 	return *ret < 0 ? err_errno(e, "%s of the forked child of process %d", name, l->pid) : 0;
 }
 
-/* The line "VmFlags: rd wr mr mw me wf ac" ends each map of smaps (proc_pid_smaps(5)). */
+static bool is_map_line(struct scan line, struct range *ret)
+{
+	return scan_u64(&line, 16, &ret->start) && scan_char(&line, '-') &&
+	       scan_u64(&line, 16, &ret->end);
+}
+
+/* "VmFlags: rd wr mr mw me wf ac" ends each map of smaps (proc_pid_smaps(5)). */
+static bool is_wiped(struct scan line)
+{
+	struct scan flag;
+
+	if (!scan_literal(&line, "VmFlags:")) return false;
+	while (scan_field(&line, &flag)) {
+		if (scan_equals(&flag, "wf")) return true;
+	}
+	return false;
+}
+
 static int find_wiped(struct live *l, struct err *e)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(SMAPS_TEXT_MAX);
-	uint64_t start = 0, end = 0;
+	struct range map = {0}, found;
+	struct scan s, line;
 	char path[64];
-	int r;
+	int r = 0;
 
 	snprintf(path, sizeof(path), "../%d/smaps", l->child);
-	if (io_read_file(l->proc_fd, path, &text, NULL) || !text.data) return 0;
-	for (char *line = text.data, *next; line && !(r = 0); line = next) {
-		unsigned long long a, b;
-
-		next = strchr(line, '\n');
-		if (next) *next++ = '\0';
-		if (sscanf(line, "%llx-%llx ", &a, &b) == 2) {
-			start = a;
-			end = b;
-		} else if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " wf")) {
-			r = add_foreign(l, start, end, NULL, e);
-			if (r) return r;
-		}
+	if (io_read_file(l->proc_fd, path, &text, NULL)) return 0;
+	s = scan_of(text.data, text.len);
+	while (!r && scan_line(&s, &line)) {
+		if (is_map_line(line, &found))
+			map = found;
+		else if (is_wiped(line))
+			r = add_foreign(l, map.start, map.end, NULL, e);
 	}
-	return 0;
+	return r;
 }
 
 static int compare_foreign(const void *a, const void *b)
