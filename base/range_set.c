@@ -1,5 +1,7 @@
 #include "base/range_set.h"
 
+#include "base/search.h"
+
 #include <string.h>
 
 void range_list_init(struct range_list *list, size_t max_ranges)
@@ -18,18 +20,8 @@ void range_list_done(struct range_list *list)
 /* The index of the first range that ends at addr or above (touch), or only above; else count. */
 static size_t first_reaching(const struct range_list *list, uint64_t addr, bool touch)
 {
-	size_t low = 0, high = list->count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		uint64_t end = list->ranges[mid].end;
-
-		if (end > addr || (touch && end == addr))
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return low;
+	/* No range is empty, so that none ends at 0. */
+	return FIRST_ABOVE(list->ranges, list->count, end, touch && addr ? addr - 1 : addr);
 }
 
 static int make_room(struct range_list *list, struct err *e)

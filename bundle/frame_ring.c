@@ -1,9 +1,7 @@
 #include "bundle/frame_ring.h"
 
+#include "base/thread.h"
 #include "bundle/frame.h"
-
-#include <pthread.h>
-#include <signal.h>
 
 struct slot {
 	uint8_t *plain;  /* BUNDLE_FRAME_PLAIN_MAX bytes, made at first use */
@@ -88,17 +86,11 @@ static void *worker(void *arg)
 /* As many as the system gives: a container's pids limit must not end a capture. */
 static void start_workers(struct frame_ring *ring, int count)
 {
-	sigset_t all, before;
-
 	ring->threads = calloc((size_t)count, sizeof(*ring->threads));
 	if (!ring->threads) return;
-	/* Signals are the main thread's: a worker inherits a mask with all of them blocked. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	while (ring->thread_count < count &&
-	       pthread_create(&ring->threads[ring->thread_count], NULL, worker, ring) == 0)
+	       thread_start(&ring->threads[ring->thread_count], worker, ring, NULL) == 0)
 		ring->thread_count++;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 int frame_ring_new(struct frame_ring **ret, int level, int threads, struct bundle_output *out,

@@ -3,11 +3,9 @@
  * the thread passes the bytes at its start on without the lock, which is safe because nothing but
  * the thread itself frees them.
  */
+#include "base/thread.h"
 #include "upload/sink.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -207,21 +205,6 @@ static const struct sink_ops thread_ops = {
     .cancel = thread_cancel,
 };
 
-/* The thread takes no signals: they belong to the main loop. */
-static int start_thread(struct thread_sink *t, struct err *e)
-{
-	sigset_t all, old;
-	int r;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&t->thread, NULL, run, t);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r == 0) return 0;
-	errno = r;
-	return err_errno(e, "%s: start a thread", t->sink.location);
-}
-
 int sink_threaded(struct sink *inner, size_t queue_bytes, struct sink **ret, struct err *e)
 {
 	struct thread_sink *t;
@@ -244,7 +227,7 @@ int sink_threaded(struct sink *inner, size_t queue_bytes, struct sink **ret, str
 		t->inner = inner;
 		pthread_mutex_init(&t->lock, NULL);
 		pthread_cond_init(&t->changed, NULL);
-		r = start_thread(t, e);
+		r = thread_start(&t->thread, run, t, e);
 	}
 	if (r < 0) {
 		close_fd(&t->wakeup_fd);

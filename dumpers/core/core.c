@@ -167,7 +167,7 @@ static void forget(struct core *c, uint64_t *from, uint64_t to, uint64_t piece)
 
 static void put_load(struct core *c, const struct core_load *load, struct core_out *out)
 {
-	uint64_t at = load->start, kept_from = load->start;
+	uint64_t at = load->start, kept_from = at;
 
 	while (at < load->data_end && !out->r) {
 		const struct range *filler = range_list_next(&c->filler, at);

@@ -301,11 +301,10 @@ void cgroup_meter_open(const struct process *p, struct cgroup_meter *ret)
 }
 
 /* The number behind a key at the start of a line, times unit; 0 if there is none. */
-static uint64_t keyed_value(int fd, const char *path, const char *key, uint64_t unit)
+static uint64_t keyed_value(int fd, const char *key, uint64_t unit)
 {
 	char text[16 << 10];
-	_cleanup_close_ int own = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	ssize_t n = pread(path ? own : fd, text, sizeof(text), 0);
+	ssize_t n = pread(fd, text, sizeof(text), 0);
 	struct scan s, line;
 	uint64_t value;
 
@@ -319,15 +318,22 @@ static uint64_t keyed_value(int fd, const char *path, const char *key, uint64_t 
 	return 0;
 }
 
+static uint64_t machine_room(void)
+{
+	_cleanup_close_ int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+	uint64_t room = fd < 0 ? 0 : keyed_value(fd, "MemAvailable:", KIB);
+
+	return room ? room : UINT64_MAX;
+}
+
 uint64_t cgroup_meter_room(const struct cgroup_meter *m)
 {
-	uint64_t usage, machine = keyed_value(-1, "/proc/meminfo", "MemAvailable:", KIB);
+	uint64_t usage, machine = machine_room();
 
-	if (!machine) machine = UINT64_MAX;
 	if (m->usage_fd < 0) return machine;
-	usage = keyed_value(m->usage_fd, NULL, "", 1);
+	usage = keyed_value(m->usage_fd, "", 1);
 	if (!usage) return machine;
-	usage -= MIN(usage, keyed_value(m->stat_fd, NULL, m->reclaimable, 1));
+	usage -= MIN(usage, keyed_value(m->stat_fd, m->reclaimable, 1));
 	return MIN(machine, m->limit - MIN(m->limit, usage));
 }
 

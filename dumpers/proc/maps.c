@@ -1,5 +1,6 @@
 #include "dumpers/proc/maps.h"
 
+#include "base/search.h"
 #include "dumpers/proc/scan.h"
 
 #include <string.h>
@@ -178,18 +179,7 @@ bool map_is_memory(const struct map *map)
 
 const struct map *maps_find(const struct maps *maps, uint64_t address)
 {
-	size_t low = 0, high = maps->count;
+	size_t i = FIRST_ABOVE(maps->v, maps->count, end, address);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		const struct map *m = &maps->v[mid];
-
-		if (address < m->start)
-			high = mid;
-		else if (address >= m->end)
-			low = mid + 1;
-		else
-			return m;
-	}
-	return NULL;
+	return i < maps->count && maps->v[i].start <= address ? &maps->v[i] : NULL;
 }

@@ -1,5 +1,6 @@
 #include "dumpers/snapshot/corefile.h"
 
+#include "base/search.h"
 #include "dumpers/snapshot/corefile_internal.h"
 #include "dumpers/snapshot/podsnap_note.h"
 
@@ -11,18 +12,10 @@
 static const struct core_segment *find_segment(const struct corefile *c, uint64_t addr,
 					       uint64_t *ret_next)
 {
-	size_t low = 0, high = c->segment_count;
+	size_t i = FIRST_ABOVE(c->segments, c->segment_count, end, addr);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (c->segments[mid].end <= addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	*ret_next = low < c->segment_count ? c->segments[low].start : UINT64_MAX;
-	return low < c->segment_count && c->segments[low].start <= addr ? &c->segments[low] : NULL;
+	*ret_next = i < c->segment_count ? c->segments[i].start : UINT64_MAX;
+	return i < c->segment_count && c->segments[i].start <= addr ? &c->segments[i] : NULL;
 }
 
 /* Is addr in the list? Narrows *end to where that changes. */

@@ -1,11 +1,10 @@
 #include "dumpers/snapshot/live.h"
 
+#include "base/thread.h"
 #include "dumpers/snapshot/live_cow.h"
 #include "dumpers/snapshot/live_plan.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,18 +200,9 @@ static void *tracer_main(void *arg)
 
 static int start_tracer(struct live *l, struct err *e)
 {
-	sigset_t all, before;
-	int error;
+	int r = thread_start(&l->tracer, tracer_main, l, e);
 
-	/* No signal handler of the program runs on the tracer. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	error = pthread_create(&l->tracer, NULL, tracer_main, l);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error) {
-		errno = error;
-		return err_errno(e, "starting the tracer thread");
-	}
+	if (r < 0) return r;
 	l->has_tracer = true;
 	pthread_mutex_lock(&l->lock);
 	while (l->phase == LIVE_STARTING)

@@ -1,5 +1,7 @@
 #include "dumpers/snapshot/live_cow.h"
 #include "base/log.h"
+#include "base/search.h"
+#include "dumpers/proc/scan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -187,30 +189,42 @@ static int open_childs(struct live *l, const char *name, int *ret, struct err *e
 	return *ret < 0 ? err_errno(e, "%s of the forked child of process %d", name, l->pid) : 0;
 }
 
-/* The line "VmFlags: rd wr mr mw me wf ac" ends each map of smaps (proc_pid_smaps(5)). */
+static bool is_map_line(struct scan line, struct range *ret)
+{
+	return scan_u64(&line, 16, &ret->start) && scan_char(&line, '-') &&
+	       scan_u64(&line, 16, &ret->end);
+}
+
+/* "VmFlags: rd wr mr mw me wf ac" ends each map of smaps (proc_pid_smaps(5)). */
+static bool is_wiped(struct scan line)
+{
+	struct scan flag;
+
+	if (!scan_literal(&line, "VmFlags:")) return false;
+	while (scan_field(&line, &flag)) {
+		if (scan_equals(&flag, "wf")) return true;
+	}
+	return false;
+}
+
 static int find_wiped(struct live *l, struct err *e)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(SMAPS_TEXT_MAX);
-	uint64_t start = 0, end = 0;
+	struct range map = {0}, found;
+	struct scan s, line;
 	char path[64];
-	int r;
+	int r = 0;
 
 	snprintf(path, sizeof(path), "../%d/smaps", l->child);
-	if (io_read_file(l->proc_fd, path, &text, NULL) || !text.data) return 0;
-	for (char *line = text.data, *next; line && !(r = 0); line = next) {
-		unsigned long long a, b;
-
-		next = strchr(line, '\n');
-		if (next) *next++ = '\0';
-		if (sscanf(line, "%llx-%llx ", &a, &b) == 2) {
-			start = a;
-			end = b;
-		} else if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " wf")) {
-			r = add_foreign(l, start, end, NULL, e);
-			if (r) return r;
-		}
+	if (io_read_file(l->proc_fd, path, &text, NULL)) return 0;
+	s = scan_of(text.data, text.len);
+	while (!r && scan_line(&s, &line)) {
+		if (is_map_line(line, &found))
+			map = found;
+		else if (is_wiped(line))
+			r = add_foreign(l, map.start, map.end, NULL, e);
 	}
-	return 0;
+	return r;
 }
 
 static int compare_foreign(const void *a, const void *b)
@@ -257,20 +271,12 @@ int live_cow_adopt(struct live *l, struct err *e)
 const struct cow_foreign *live_cow_find_foreign(const struct live *l, uint64_t addr,
 						uint64_t *ret_next)
 {
-	size_t low = 0, high = l->foreign_count;
+	size_t i = FIRST_ABOVE(l->foreign, l->foreign_count, end, addr);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (l->foreign[mid].end <= addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	*ret_next = low < l->foreign_count ? l->foreign[low].start : UINT64_MAX;
-	if (low == l->foreign_count || l->foreign[low].start > addr) return NULL;
-	*ret_next = low + 1 < l->foreign_count ? l->foreign[low + 1].start : UINT64_MAX;
-	return &l->foreign[low];
+	*ret_next = i < l->foreign_count ? l->foreign[i].start : UINT64_MAX;
+	if (i == l->foreign_count || l->foreign[i].start > addr) return NULL;
+	*ret_next = i + 1 < l->foreign_count ? l->foreign[i + 1].start : UINT64_MAX;
+	return &l->foreign[i];
 }
 
 /* The child's own system calls need no frame to come back to: it never runs by itself. */

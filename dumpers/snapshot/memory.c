@@ -1,5 +1,7 @@
 #include "dumpers/snapshot/memory.h"
 
+#include "base/search.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,28 +11,12 @@ struct memory_snapshot {
 	size_t count;
 };
 
-/* The first range that ends above addr; count if there is none. */
-static size_t range_above(const struct memory_snapshot *m, uint64_t addr)
-{
-	size_t low = 0, high = m->count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (m->ranges[mid].end <= addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
 /* The range or gap that holds addr: its state and end. */
 static enum mem_state state_at(const struct memory_snapshot *m, uint64_t addr, uint64_t *ret_end,
 			       const struct memory_range **ret_range)
 {
 	const struct map *map = maps_find(&m->base.maps, addr);
-	size_t i = range_above(m, addr);
+	size_t i = FIRST_ABOVE(m->ranges, m->count, end, addr);
 	uint64_t end = i < m->count ? m->ranges[i].start : UINT64_MAX;
 
 	*ret_range = NULL;

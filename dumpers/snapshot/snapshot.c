@@ -1,5 +1,7 @@
 #include "dumpers/snapshot/snapshot.h"
 
+#include "base/search.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,15 +167,7 @@ void snapshot_sort_threads(struct snapshot *s)
 
 uint64_t snapshot_map_above(const struct snapshot *s, uint64_t addr)
 {
-	size_t low = 0, high = s->maps.count;
+	size_t i = FIRST_ABOVE(s->maps.v, s->maps.count, start, addr);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (s->maps.v[mid].start <= addr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < s->maps.count ? s->maps.v[low].start : UINT64_MAX;
+	return i < s->maps.count ? s->maps.v[i].start : UINT64_MAX;
 }

@@ -1,5 +1,7 @@
 #include "dumpers/stack/symbols.h"
 
+#include "base/search.h"
+
 #include <elf.h>
 #include <string.h>
 
@@ -156,16 +158,10 @@ static bool holds(const struct symbols *s, size_t i, uint64_t vaddr)
 
 const char *symbols_find(const struct symbols *s, uint64_t vaddr, uint64_t *ret_offset)
 {
-	size_t low = 0, high = s->count;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (s->v[mid].start <= vaddr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	for (size_t back = 0; back < OVERLAP_MAX && back < low; back++) {
-		size_t i = low - 1 - back;
+	size_t above = FIRST_ABOVE(s->v, s->count, start, vaddr);
+
+	for (size_t back = 0; back < OVERLAP_MAX && back < above; back++) {
+		size_t i = above - 1 - back;
 		if (!holds(s, i, vaddr)) continue;
 		*ret_offset = vaddr - s->v[i].start;
 		return s->strings + s->v[i].name;

@@ -1,4 +1,5 @@
-/* The shells that the push script is tested with: those of every Debian, or one that the caller has. */
+/* The shells that the push script is tested with: those of every Debian, or one that the caller
+ * has. */
 #ifndef TEST_SHELLS_H
 #define TEST_SHELLS_H
 
