@@ -318,7 +318,8 @@ static int prepare(struct live *l, const struct process *target, struct err *e)
 	room = cgroup_meter_room(&l->meter);
 	if (l->config.max_memory) room = MIN(room, l->config.max_memory);
 	plan_look(target, room, &facts);
-	l->suspend_seccomp = facts.seccomp && facts.may_suspend_seccomp;
+	l->suspend_seccomp = facts.may_suspend_seccomp;
+	l->passed_filters = facts.same_filters ? facts.seccomp_filters : 0;
 	l->inject_image = calloc(1, INJECT_IMAGE_MAX);
 	l->inject_saved = calloc(1, INJECT_IMAGE_MAX);
 	if (!l->inject_image || !l->inject_saved)

@@ -19,6 +19,7 @@ enum {
 	 * (a goroutine, a fiber) may have left in use. */
 	STACK_LEFT = 64 << 10,
 	RESTARTS_MAX = 3,
+	THREAD_STATUS_MAX = 8192,
 };
 #define NAP_NS 20000
 #define USER_CS 0x33 /* 64-bit user code */
@@ -315,24 +316,46 @@ static int write_frame(struct injection *in, const struct inject_site *site, str
 	return 0;
 }
 
+/* Each thread may have filters of its own, and they may kill it for our call. */
+static int look_at_filters(const struct injection *in, uint64_t *ret_options, struct err *e)
+{
+	char status[THREAD_STATUS_MAX];
+	size_t len = live_read_task(in->l, in->t->tid, "status", status, sizeof(status));
+	const char *filters = strstr(status, "\nSeccomp_filters:");
+
+	*ret_options = 0;
+	/* A text that is cut (thousands of groups) may lack the line. */
+	if (len + 1 < sizeof(status) && live_status_hex(status, "Seccomp:") == 0) return 0;
+	if (in->l->suspend_seccomp) {
+		*ret_options = PTRACE_O_SUSPEND_SECCOMP;
+		return 0;
+	}
+	if (in->l->passed_filters && filters &&
+	    strtoull(filters + strlen("\nSeccomp_filters:"), NULL, 10) == in->l->passed_filters)
+		return 0;
+	return err_set(e, ERR_UNSUPPORTED,
+		       "thread %d has a seccomp filter of its own, which may not let it fork",
+		       in->t->tid);
+}
+
 /*
  * The order matters, for we may die between any two: as soon as the registers lead to the frame,
  * the frame restores everything, the mask too.
  */
 static int begin(struct injection *in, const struct inject_site *site, struct err *e)
 {
-	uint64_t all = UINT64_MAX;
+	uint64_t all = UINT64_MAX, options;
 	pid_t tid = in->t->tid;
-	int r;
+	int r = look_at_filters(in, &options, e);
 
+	if (r) return r;
 	if (!still_there(in->l, site))
 		return err_set(e, ERR_UNSUPPORTED, "its code changed meanwhile");
 	if (!get_regs(tid, &in->before) ||
 	    ptrace(PTRACE_GETSIGMASK, tid, (void *)sizeof(in->mask), &in->mask) < 0)
 		return err_set(e, ERR_UNSUPPORTED, "thread %d: no registers", tid);
 	if (ptrace(PTRACE_SETOPTIONS, tid, NULL,
-		   (void *)(uintptr_t)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
-				       in->call->options)) < 0)
+		   (void *)(uintptr_t)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | options)) < 0)
 		return err_set(e, ERR_UNSUPPORTED,
 			       "its seccomp filter cannot be suspended (no CAP_SYS_ADMIN)");
 	r = write_frame(in, site, e);

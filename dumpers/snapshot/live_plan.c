@@ -74,7 +74,7 @@ static void look_at_seccomp(const struct process *target, const struct proc_stat
 	struct proc_status ours;
 
 	f->seccomp = theirs->seccomp;
-	if (!f->seccomp) return;
+	f->seccomp_filters = theirs->seccomp_filters;
 	if (process_open(getpid(), &self, NULL) || process_status(&self, &ours, NULL)) return;
 	/* ptrace(2), PTRACE_O_SUSPEND_SECCOMP: not from within a filter. */
 	f->may_suspend_seccomp = (ours.cap_eff >> CAPABILITY_SYS_ADMIN & 1) && ours.seccomp == 0;

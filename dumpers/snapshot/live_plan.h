@@ -22,6 +22,7 @@ struct plan_facts {
 	uint64_t seccomp;       /* 0 none, 1 strict, 2 filter */
 	bool may_suspend_seccomp;
 	bool same_filters; /* we run under its very filters, and our own forks pass them */
+	uint64_t seccomp_filters;
 	pid_t tracer;      /* who traces it already; 0 nobody */
 	char no_site[160]; /* why no call can be injected; "" it can */
 };

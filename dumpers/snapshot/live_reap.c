@@ -79,7 +79,6 @@ static void wait_for_all(struct live *l, const struct inject_site *site, struct 
 		const struct inject_call call = {
 		    .nr = SYS_wait4,
 		    .args = {(uint64_t)z->pids[z->count - 1], 0, __WALL | WNOHANG},
-		    .options = l->suspend_seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0,
 		    .deadline_ns = now_ns() + CALL_NS,
 		};
 		int64_t value;
