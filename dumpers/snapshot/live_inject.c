@@ -15,9 +15,6 @@ enum {
 	FRAME_ALIGN = 64,
 	/* Between the frames and what may be in use above: more than the red zone. */
 	STACK_MARGIN = 4096,
-	/* Below where the program began on its stack, what a main thread that runs on another stack
-	 * (a goroutine, a fiber) may have left in use. */
-	STACK_LEFT = 64 << 10,
 	RESTARTS_MAX = 3,
 	THREAD_STATUS_MAX = 8192,
 };
@@ -126,16 +123,34 @@ static bool still_there(const struct live *l, const struct inject_site *site)
 	return n >= 0 && inject_is_restorer(code, (size_t)n);
 }
 
-/* The main thread's stack pointer, or what it is sure not to be below of. */
-static uint64_t stack_floor(const struct live *l, const struct inject_site *site)
+/* Zeros, as the kernel gave it, or what a run of ours that was killed here left. */
+static bool looks_unused(const uint8_t *bytes, size_t len, const struct inject_site *site)
 {
+	if (len >= sizeof(site->restorer) &&
+	    memcmp(bytes, &site->restorer, sizeof(site->restorer)) == 0)
+		return true;
+	for (size_t i = 0; i < len; i++)
+		if (bytes[i]) return false;
+	return true;
+}
+
+/*
+ * True if nobody uses the len bytes at start, the low end of the main stack: it is well below the
+ * main thread's stack pointer. Where that thread runs on another stack (a fiber, a signal handler)
+ * or has ended, there is no telling what it left in use, so nothing may be there.
+ */
+static bool is_free_stack(const struct live *l, const struct inject_site *site, uint64_t start,
+			  const uint8_t *bytes, size_t len)
+{
+	uint64_t end = start + len + STACK_MARGIN;
+
 	for (size_t i = 0; i < l->tracee_count; i++) {
 		uint64_t sp = l->tracees[i].facts.sp;
 
 		if (l->tracees[i].tid != l->pid) continue;
-		if (sp >= site->stack_start && sp < site->stack_end) return sp;
+		if (sp >= site->stack_start && sp < site->stack_end) return end <= sp;
 	}
-	return site->start_stack - MIN(site->start_stack, (uint64_t)STACK_LEFT);
+	return end <= site->start_stack && looks_unused(bytes, len, site);
 }
 
 /* --- which thread --- */
@@ -301,16 +316,16 @@ static int stop_again(struct injection *in, struct err *e)
 static int write_frame(struct injection *in, const struct inject_site *site, struct err *e)
 {
 	struct live *l = in->l;
-	uint64_t floor = stack_floor(l, site);
 	size_t len;
 
 	in->frame = align_up(site->stack_start, FRAME_ALIGN);
 	len = inject_build_image(l->inject_image, in->frame, site, &in->before, in->mask,
 				 in->t->facts.xstate, in->t->facts.xstate_len);
-	if (!len || in->frame + len + STACK_MARGIN > floor)
+	if (!len || pread(l->target_mem_fd, l->inject_saved, len, (off_t)in->frame) != (ssize_t)len)
+		return err_set(e, ERR_UNSUPPORTED, "its main stack cannot be read");
+	if (!is_free_stack(l, site, in->frame, l->inject_saved, len))
 		return err_set(e, ERR_UNSUPPORTED, "its main stack has no room to fork safely");
-	if (pread(l->target_mem_fd, l->inject_saved, len, (off_t)in->frame) != (ssize_t)len ||
-	    pwrite(l->target_mem_fd, l->inject_image, len, (off_t)in->frame) != (ssize_t)len)
+	if (pwrite(l->target_mem_fd, l->inject_image, len, (off_t)in->frame) != (ssize_t)len)
 		return err_set(e, ERR_UNSUPPORTED, "its main stack cannot be written");
 	in->image_len = len;
 	return 0;
