@@ -289,6 +289,7 @@ static struct live *live_new(const struct process *target, const struct live_con
 	l->pid = target->pid;
 	l->proc_fd = l->task_fd = l->target_mem_fd = l->child_mem_fd = -1;
 	l->pagemap_fd = l->target_pagemap_fd = l->child_pagemap_fd = -1;
+	l->inject_mem_fd = -1;
 	l->meter = CGROUP_METER_INIT;
 	range_list_init(&l->forget, FORGET_RANGES_MAX);
 	l->config = *config;

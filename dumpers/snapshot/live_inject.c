@@ -1,6 +1,7 @@
 #include "dumpers/snapshot/live_inject.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,7 +51,7 @@ static void search_map(struct search *s, const struct map *map)
 	for (uint64_t at = map->start; at < map->end && s->left && !found_all(s->site);
 	     at += SEARCH_PIECE - INJECT_GADGET_BYTES) {
 		size_t want = (size_t)MIN(map->end - at, (uint64_t)SEARCH_PIECE);
-		ssize_t n = pread(s->l->target_mem_fd, s->piece, want, (off_t)at);
+		ssize_t n = pread(s->l->inject_mem_fd, s->piece, want, (off_t)at);
 
 		if (n <= 0) return;
 		search_piece(s, s->piece, (size_t)n, at);
@@ -90,6 +91,19 @@ static void find_stack(struct live *l, const struct maps *maps, struct inject_si
 	if (live_read_stat(l, l->live_tid, &stat)) site->start_stack = stat.start_stack;
 }
 
+/* A program that was exec'ed has a memory of its own. */
+static int open_memory_of_now(struct live *l, struct err *e)
+{
+	char path[64];
+
+	close_fd(&l->inject_mem_fd);
+	snprintf(path, sizeof(path), "task/%d/mem", l->live_tid);
+	l->inject_mem_fd = openat(l->proc_fd, path, O_RDWR | O_CLOEXEC);
+	if (l->inject_mem_fd < 0)
+		return err_set(e, ERR_UNSUPPORTED, "its memory cannot be written");
+	return 0;
+}
+
 int live_inject_find(struct live *l, struct inject_site *ret, struct err *e)
 {
 	_cleanup_maps_ struct maps maps = {0};
@@ -99,7 +113,8 @@ int live_inject_find(struct live *l, struct inject_site *ret, struct err *e)
 
 	memset(ret, 0, sizeof(*ret));
 	if (!piece) return err_set(e, ERR_NO_MEMORY, "looking for code to inject a call with");
-	r = live_read_maps(l, &maps, e);
+	r = open_memory_of_now(l, e);
+	if (!r) r = live_read_maps(l, &maps, e);
 	if (r) return r;
 	find_stack(l, &maps, ret);
 	search_maps(&search, &maps, true);
@@ -116,10 +131,10 @@ int live_inject_find(struct live *l, struct inject_site *ret, struct err *e)
 static bool still_there(const struct live *l, const struct inject_site *site)
 {
 	uint8_t code[INJECT_GADGET_BYTES];
-	ssize_t n = pread(l->target_mem_fd, code, sizeof(code), (off_t)site->syscall_ret);
+	ssize_t n = pread(l->inject_mem_fd, code, sizeof(code), (off_t)site->syscall_ret);
 
 	if (n < 0 || !inject_is_syscall_ret(code, (size_t)n)) return false;
-	n = pread(l->target_mem_fd, code, sizeof(code), (off_t)site->restorer);
+	n = pread(l->inject_mem_fd, code, sizeof(code), (off_t)site->restorer);
 	return n >= 0 && inject_is_restorer(code, (size_t)n);
 }
 
@@ -179,7 +194,7 @@ static bool in_rseq_section(const struct live *l, pid_t tid)
 	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, tid, (void *)sizeof(c), &c) <= 0)
 		return errno != EIO && errno != EINVAL; /* a kernel or a thread without rseq */
 	if (!c.rseq_abi_pointer) return false;
-	return pread(l->target_mem_fd, &section, sizeof(section),
+	return pread(l->inject_mem_fd, &section, sizeof(section),
 		     (off_t)(c.rseq_abi_pointer + 8)) != sizeof(section) ||
 	       section != 0;
 }
@@ -321,11 +336,11 @@ static int write_frame(struct injection *in, const struct inject_site *site, str
 	in->frame = align_up(site->stack_start, FRAME_ALIGN);
 	len = inject_build_image(l->inject_image, in->frame, site, &in->before, in->mask,
 				 in->t->facts.xstate, in->t->facts.xstate_len);
-	if (!len || pread(l->target_mem_fd, l->inject_saved, len, (off_t)in->frame) != (ssize_t)len)
+	if (!len || pread(l->inject_mem_fd, l->inject_saved, len, (off_t)in->frame) != (ssize_t)len)
 		return err_set(e, ERR_UNSUPPORTED, "its main stack cannot be read");
 	if (!is_free_stack(l, site, in->frame, l->inject_saved, len))
 		return err_set(e, ERR_UNSUPPORTED, "its main stack has no room to fork safely");
-	if (pwrite(l->target_mem_fd, l->inject_image, len, (off_t)in->frame) != (ssize_t)len)
+	if (pwrite(l->inject_mem_fd, l->inject_image, len, (off_t)in->frame) != (ssize_t)len)
 		return err_set(e, ERR_UNSUPPORTED, "its main stack cannot be written");
 	in->image_len = len;
 	return 0;
@@ -388,7 +403,7 @@ static void end(struct injection *in)
 {
 	ptrace(PTRACE_SETSIGMASK, in->t->tid, (void *)sizeof(in->mask), &in->mask);
 	set_regs(in->t->tid, &in->before);
-	if (pwrite(in->l->target_mem_fd, in->l->inject_saved, in->image_len, (off_t)in->frame) < 0)
+	if (pwrite(in->l->inject_mem_fd, in->l->inject_saved, in->image_len, (off_t)in->frame) < 0)
 		return; /* below all that is in use: nobody will look */
 }
 

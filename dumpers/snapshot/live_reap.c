@@ -136,8 +136,9 @@ void live_reap(struct live *l)
 
 	find_zombies(l, &z);
 	/* The list has room for two. */
-	if (!z.count || l->tracee_cap < 2) return;
+	if (!z.count || !count || l->tracee_cap < 2) return;
 	/* It may have exec'ed since. */
+	l->live_tid = tids[0];
 	if (live_inject_find(l, &site, &why)) {
 		log_info("a zombie stays in process %d: %s", l->pid, why.text);
 		return;
