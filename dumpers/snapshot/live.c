@@ -56,7 +56,7 @@ static int freeze(struct live *l, struct err *e)
 		return r;
 	}
 	maps_done(&l->base.maps);
-	plan_fall_back(&l->plan, why.text);
+	plan_fall_back(&l->plan, SNAPSHOT_STOP, why.text);
 	return live_read_maps(l, &l->base.maps, e);
 }
 
@@ -246,6 +246,21 @@ static int look_without_stop(struct live *l, struct err *e)
 	return live_publish_threads(l, e);
 }
 
+/* Nothing of it could be stopped. */
+static int fall_back_to_running(struct live *l, struct err *e)
+{
+	pthread_join(l->tracer, NULL);
+	l->has_tracer = false;
+	plan_fall_back(&l->plan, SNAPSHOT_NOSTOP, l->tracer_err.text);
+	for (size_t i = 0; i < l->tracee_count; i++)
+		free(l->tracees[i].facts.xstate);
+	l->tracee_count = 0;
+	free(l->known);
+	l->known = NULL;
+	maps_done(&l->base.maps);
+	return look_without_stop(l, e);
+}
+
 static int open_memory(struct live *l, struct err *e)
 {
 	char path[64];
@@ -340,6 +355,8 @@ int snapshot_open_live(const struct process *target, const struct live_config *c
 	r = open_target(l, target, e);
 	if (!r) r = prepare(l, target, e);
 	if (!r) r = l->plan.mode != SNAPSHOT_NOSTOP ? start_tracer(l, e) : look_without_stop(l, e);
+	if (r == -ERR_UNSUPPORTED && l->has_tracer && config->mode == SNAPSHOT_AUTO)
+		r = fall_back_to_running(l, e);
 	if (r) {
 		snapshot_free(&l->base);
 		return r;

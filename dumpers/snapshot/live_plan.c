@@ -232,8 +232,9 @@ int plan_choose(const struct plan_facts *f, const struct live_config *config, st
 	return choose_cow(f, config, ret, e);
 }
 
-void plan_fall_back(struct live_plan *plan, const char *why)
+void plan_fall_back(struct live_plan *plan, enum snapshot_mode mode, const char *why)
 {
-	plan->mode = SNAPSHOT_STOP;
+	plan->mode = mode;
+	if (mode == SNAPSHOT_NOSTOP) plan->predicted_ns = 0;
 	snprintf(plan->reason, sizeof(plan->reason), "%s", why);
 }

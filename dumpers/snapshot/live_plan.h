@@ -34,7 +34,7 @@ void plan_look(const struct process *target, uint64_t room_bytes, struct plan_fa
  * when it would pause for longer than allowed. */
 int plan_choose(const struct plan_facts *f, const struct live_config *config, struct live_plan *ret,
 		struct err *e);
-/* A child was not to be had after all. */
-void plan_fall_back(struct live_plan *plan, const char *why);
+/* The chosen mode was not to be had after all: the snapshot is taken by this one. */
+void plan_fall_back(struct live_plan *plan, enum snapshot_mode mode, const char *why);
 
 #endif
