@@ -55,7 +55,7 @@ static int freeze(struct live *l, struct err *e)
 		return r;
 	}
 	maps_done(&l->base.maps);
-	plan_fall_back(&l->plan, why.text);
+	plan_fall_back(&l->plan, SNAPSHOT_STOP, why.text);
 	return live_read_maps(l, &l->base.maps, e);
 }
 
@@ -236,6 +236,21 @@ static int look_without_stop(struct live *l, struct err *e)
 	return live_publish_threads(l, e);
 }
 
+/* Nothing of it could be stopped. */
+static int fall_back_to_running(struct live *l, struct err *e)
+{
+	pthread_join(l->tracer, NULL);
+	l->has_tracer = false;
+	plan_fall_back(&l->plan, SNAPSHOT_NOSTOP, l->tracer_err.text);
+	for (size_t i = 0; i < l->tracee_count; i++)
+		free(l->tracees[i].facts.xstate);
+	l->tracee_count = 0;
+	free(l->known);
+	l->known = NULL;
+	maps_done(&l->base.maps);
+	return look_without_stop(l, e);
+}
+
 static int open_memory(struct live *l, struct err *e)
 {
 	char path[64];
@@ -280,6 +295,7 @@ static struct live *live_new(const struct process *target, const struct live_con
 	l->proc_fd = l->task_fd = l->target_mem_fd = l->child_mem_fd = -1;
 	l->pagemap_fd = l->target_pagemap_fd = l->child_pagemap_fd = -1;
 	l->shared.fd = -1;
+	l->inject_mem_fd = -1;
 	l->meter = CGROUP_METER_INIT;
 	range_list_init(&l->forget, FORGET_RANGES_MAX);
 	l->config = *config;
@@ -309,7 +325,8 @@ static int prepare(struct live *l, const struct process *target, struct err *e)
 	room = cgroup_meter_room(&l->meter);
 	if (l->config.max_memory) room = MIN(room, l->config.max_memory);
 	plan_look(target, room, &facts);
-	l->suspend_seccomp = facts.seccomp && facts.may_suspend_seccomp;
+	l->suspend_seccomp = facts.may_suspend_seccomp;
+	l->passed_filters = facts.same_filters ? facts.seccomp_filters : 0;
 	l->inject_image = calloc(1, INJECT_IMAGE_MAX);
 	l->inject_saved = calloc(1, INJECT_IMAGE_MAX);
 	if (!l->inject_image || !l->inject_saved)
@@ -329,6 +346,8 @@ int snapshot_open_live(const struct process *target, const struct live_config *c
 	r = open_target(l, target, e);
 	if (!r) r = prepare(l, target, e);
 	if (!r) r = l->plan.mode != SNAPSHOT_NOSTOP ? start_tracer(l, e) : look_without_stop(l, e);
+	if (r == -ERR_UNSUPPORTED && l->has_tracer && config->mode == SNAPSHOT_AUTO)
+		r = fall_back_to_running(l, e);
 	if (r) {
 		snapshot_free(&l->base);
 		return r;

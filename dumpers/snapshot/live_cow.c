@@ -129,7 +129,6 @@ int live_cow_fork(struct live *l, struct err *e)
 	struct inject_call call = {
 	    .nr = SYS_clone,
 	    .args = {CLONE_FILES},
-	    .options = l->suspend_seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0,
 	    .deadline_ns = l->stop_started_ns + l->config.max_pause_ns,
 	};
 	struct tracee *t = best_thread(l);

@@ -1,6 +1,7 @@
 #include "dumpers/snapshot/live_inject.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,10 +16,8 @@ enum {
 	FRAME_ALIGN = 64,
 	/* Between the frames and what may be in use above: more than the red zone. */
 	STACK_MARGIN = 4096,
-	/* Below where the program began on its stack, what a main thread that runs on another stack
-	 * (a goroutine, a fiber) may have left in use. */
-	STACK_LEFT = 64 << 10,
 	RESTARTS_MAX = 3,
+	THREAD_STATUS_MAX = 8192,
 };
 #define NAP_NS 20000
 #define USER_CS 0x33 /* 64-bit user code */
@@ -52,7 +51,7 @@ static void search_map(struct search *s, const struct map *map)
 	for (uint64_t at = map->start; at < map->end && s->left && !found_all(s->site);
 	     at += SEARCH_PIECE - INJECT_GADGET_BYTES) {
 		size_t want = (size_t)MIN(map->end - at, (uint64_t)SEARCH_PIECE);
-		ssize_t n = pread(s->l->target_mem_fd, s->piece, want, (off_t)at);
+		ssize_t n = pread(s->l->inject_mem_fd, s->piece, want, (off_t)at);
 
 		if (n <= 0) return;
 		search_piece(s, s->piece, (size_t)n, at);
@@ -92,6 +91,19 @@ static void find_stack(struct live *l, const struct maps *maps, struct inject_si
 	if (live_read_stat(l, l->live_tid, &stat)) site->start_stack = stat.start_stack;
 }
 
+/* A program that was exec'ed has a memory of its own. */
+static int open_memory_of_now(struct live *l, struct err *e)
+{
+	char path[64];
+
+	close_fd(&l->inject_mem_fd);
+	snprintf(path, sizeof(path), "task/%d/mem", l->live_tid);
+	l->inject_mem_fd = openat(l->proc_fd, path, O_RDWR | O_CLOEXEC);
+	if (l->inject_mem_fd < 0)
+		return err_set(e, ERR_UNSUPPORTED, "its memory cannot be written");
+	return 0;
+}
+
 int live_inject_find(struct live *l, struct inject_site *ret, struct err *e)
 {
 	_cleanup_maps_ struct maps maps = {0};
@@ -101,7 +113,8 @@ int live_inject_find(struct live *l, struct inject_site *ret, struct err *e)
 
 	memset(ret, 0, sizeof(*ret));
 	if (!piece) return err_set(e, ERR_NO_MEMORY, "looking for code to inject a call with");
-	r = live_read_maps(l, &maps, e);
+	r = open_memory_of_now(l, e);
+	if (!r) r = live_read_maps(l, &maps, e);
 	if (r) return r;
 	find_stack(l, &maps, ret);
 	search_maps(&search, &maps, true);
@@ -118,23 +131,41 @@ int live_inject_find(struct live *l, struct inject_site *ret, struct err *e)
 static bool still_there(const struct live *l, const struct inject_site *site)
 {
 	uint8_t code[INJECT_GADGET_BYTES];
-	ssize_t n = pread(l->target_mem_fd, code, sizeof(code), (off_t)site->syscall_ret);
+	ssize_t n = pread(l->inject_mem_fd, code, sizeof(code), (off_t)site->syscall_ret);
 
 	if (n < 0 || !inject_is_syscall_ret(code, (size_t)n)) return false;
-	n = pread(l->target_mem_fd, code, sizeof(code), (off_t)site->restorer);
+	n = pread(l->inject_mem_fd, code, sizeof(code), (off_t)site->restorer);
 	return n >= 0 && inject_is_restorer(code, (size_t)n);
 }
 
-/* The main thread's stack pointer, or what it is sure not to be below of. */
-static uint64_t stack_floor(const struct live *l, const struct inject_site *site)
+/* Zeros, as the kernel gave it, or what a run of ours that was killed here left. */
+static bool looks_unused(const uint8_t *bytes, size_t len, const struct inject_site *site)
 {
+	if (len >= sizeof(site->restorer) &&
+	    memcmp(bytes, &site->restorer, sizeof(site->restorer)) == 0)
+		return true;
+	for (size_t i = 0; i < len; i++)
+		if (bytes[i]) return false;
+	return true;
+}
+
+/*
+ * True if nobody uses the len bytes at start, the low end of the main stack: it is well below the
+ * main thread's stack pointer. Where that thread runs on another stack (a fiber, a signal handler)
+ * or has ended, there is no telling what it left in use, so nothing may be there.
+ */
+static bool is_free_stack(const struct live *l, const struct inject_site *site, uint64_t start,
+			  const uint8_t *bytes, size_t len)
+{
+	uint64_t end = start + len + STACK_MARGIN;
+
 	for (size_t i = 0; i < l->tracee_count; i++) {
 		uint64_t sp = l->tracees[i].facts.sp;
 
 		if (l->tracees[i].tid != l->pid) continue;
-		if (sp >= site->stack_start && sp < site->stack_end) return sp;
+		if (sp >= site->stack_start && sp < site->stack_end) return end <= sp;
 	}
-	return site->start_stack - MIN(site->start_stack, (uint64_t)STACK_LEFT);
+	return end <= site->start_stack && looks_unused(bytes, len, site);
 }
 
 /* --- which thread --- */
@@ -163,7 +194,7 @@ static bool in_rseq_section(const struct live *l, pid_t tid)
 	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, tid, (void *)sizeof(c), &c) <= 0)
 		return errno != EIO && errno != EINVAL; /* a kernel or a thread without rseq */
 	if (!c.rseq_abi_pointer) return false;
-	return pread(l->target_mem_fd, &section, sizeof(section),
+	return pread(l->inject_mem_fd, &section, sizeof(section),
 		     (off_t)(c.rseq_abi_pointer + 8)) != sizeof(section) ||
 	       section != 0;
 }
@@ -300,19 +331,41 @@ static int stop_again(struct injection *in, struct err *e)
 static int write_frame(struct injection *in, const struct inject_site *site, struct err *e)
 {
 	struct live *l = in->l;
-	uint64_t floor = stack_floor(l, site);
 	size_t len;
 
 	in->frame = align_up(site->stack_start, FRAME_ALIGN);
 	len = inject_build_image(l->inject_image, in->frame, site, &in->before, in->mask,
 				 in->t->facts.xstate, in->t->facts.xstate_len);
-	if (!len || in->frame + len + STACK_MARGIN > floor)
+	if (!len || pread(l->inject_mem_fd, l->inject_saved, len, (off_t)in->frame) != (ssize_t)len)
+		return err_set(e, ERR_UNSUPPORTED, "its main stack cannot be read");
+	if (!is_free_stack(l, site, in->frame, l->inject_saved, len))
 		return err_set(e, ERR_UNSUPPORTED, "its main stack has no room to fork safely");
-	if (pread(l->target_mem_fd, l->inject_saved, len, (off_t)in->frame) != (ssize_t)len ||
-	    pwrite(l->target_mem_fd, l->inject_image, len, (off_t)in->frame) != (ssize_t)len)
+	if (pwrite(l->inject_mem_fd, l->inject_image, len, (off_t)in->frame) != (ssize_t)len)
 		return err_set(e, ERR_UNSUPPORTED, "its main stack cannot be written");
 	in->image_len = len;
 	return 0;
+}
+
+/* Each thread may have filters of its own, and they may kill it for our call. */
+static int look_at_filters(const struct injection *in, uint64_t *ret_options, struct err *e)
+{
+	char status[THREAD_STATUS_MAX];
+	size_t len = live_read_task(in->l, in->t->tid, "status", status, sizeof(status));
+	const char *filters = strstr(status, "\nSeccomp_filters:");
+
+	*ret_options = 0;
+	/* A text that is cut (thousands of groups) may lack the line. */
+	if (len + 1 < sizeof(status) && live_status_hex(status, "Seccomp:") == 0) return 0;
+	if (in->l->suspend_seccomp) {
+		*ret_options = PTRACE_O_SUSPEND_SECCOMP;
+		return 0;
+	}
+	if (in->l->passed_filters && filters &&
+	    strtoull(filters + strlen("\nSeccomp_filters:"), NULL, 10) == in->l->passed_filters)
+		return 0;
+	return err_set(e, ERR_UNSUPPORTED,
+		       "thread %d has a seccomp filter of its own, which may not let it fork",
+		       in->t->tid);
 }
 
 /*
@@ -321,18 +374,18 @@ static int write_frame(struct injection *in, const struct inject_site *site, str
  */
 static int begin(struct injection *in, const struct inject_site *site, struct err *e)
 {
-	uint64_t all = UINT64_MAX;
+	uint64_t all = UINT64_MAX, options;
 	pid_t tid = in->t->tid;
-	int r;
+	int r = look_at_filters(in, &options, e);
 
+	if (r) return r;
 	if (!still_there(in->l, site))
 		return err_set(e, ERR_UNSUPPORTED, "its code changed meanwhile");
 	if (!get_regs(tid, &in->before) ||
 	    ptrace(PTRACE_GETSIGMASK, tid, (void *)sizeof(in->mask), &in->mask) < 0)
 		return err_set(e, ERR_UNSUPPORTED, "thread %d: no registers", tid);
 	if (ptrace(PTRACE_SETOPTIONS, tid, NULL,
-		   (void *)(uintptr_t)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
-				       in->call->options)) < 0)
+		   (void *)(uintptr_t)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | options)) < 0)
 		return err_set(e, ERR_UNSUPPORTED,
 			       "its seccomp filter cannot be suspended (no CAP_SYS_ADMIN)");
 	r = write_frame(in, site, e);
@@ -350,7 +403,7 @@ static void end(struct injection *in)
 {
 	ptrace(PTRACE_SETSIGMASK, in->t->tid, (void *)sizeof(in->mask), &in->mask);
 	set_regs(in->t->tid, &in->before);
-	if (pwrite(in->l->target_mem_fd, in->l->inject_saved, in->image_len, (off_t)in->frame) < 0)
+	if (pwrite(in->l->inject_mem_fd, in->l->inject_saved, in->image_len, (off_t)in->frame) < 0)
 		return; /* below all that is in use: nobody will look */
 }
 

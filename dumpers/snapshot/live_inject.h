@@ -22,7 +22,6 @@
 struct inject_call {
 	long nr;
 	uint64_t args[4];
-	uint64_t options;     /* PTRACE_O_ bits that the call needs */
 	uint64_t deadline_ns; /* of the monotonic clock: the thread is then left to itself */
 };
 

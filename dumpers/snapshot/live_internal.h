@@ -85,7 +85,9 @@ struct live {
 
 	/* The copy-on-write child. */
 	struct inject_site site;
-	bool suspend_seccomp;
+	int inject_mem_fd;                    /* the memory it lies in */
+	bool suspend_seccomp;                 /* we may */
+	uint64_t passed_filters;              /* how many we have in common; 0: none or others */
 	uint8_t *inject_image, *inject_saved; /* INJECT_IMAGE_MAX bytes; NULL: no child wanted */
 	pid_t child;                          /* as this program numbers it; 0 none */
 	pid_t child_own_pid;                  /* as the target does */

@@ -74,7 +74,7 @@ static void look_at_seccomp(const struct process *target, const struct proc_stat
 	struct proc_status ours;
 
 	f->seccomp = theirs->seccomp;
-	if (!f->seccomp) return;
+	f->seccomp_filters = theirs->seccomp_filters;
 	if (process_open(getpid(), &self, NULL) || process_status(&self, &ours, NULL)) return;
 	/* ptrace(2), PTRACE_O_SUSPEND_SECCOMP: not from within a filter. */
 	f->may_suspend_seccomp = (ours.cap_eff >> CAPABILITY_SYS_ADMIN & 1) && ours.seccomp == 0;
@@ -232,8 +232,9 @@ int plan_choose(const struct plan_facts *f, const struct live_config *config, st
 	return choose_cow(f, config, ret, e);
 }
 
-void plan_fall_back(struct live_plan *plan, const char *why)
+void plan_fall_back(struct live_plan *plan, enum snapshot_mode mode, const char *why)
 {
-	plan->mode = SNAPSHOT_STOP;
+	plan->mode = mode;
+	if (mode == SNAPSHOT_NOSTOP) plan->predicted_ns = 0;
 	snprintf(plan->reason, sizeof(plan->reason), "%s", why);
 }

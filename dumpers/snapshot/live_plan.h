@@ -22,6 +22,7 @@ struct plan_facts {
 	uint64_t seccomp;       /* 0 none, 1 strict, 2 filter */
 	bool may_suspend_seccomp;
 	bool same_filters; /* we run under its very filters, and our own forks pass them */
+	uint64_t seccomp_filters;
 	pid_t tracer;      /* who traces it already; 0 nobody */
 	char no_site[160]; /* why no call can be injected; "" it can */
 };
@@ -33,7 +34,7 @@ void plan_look(const struct process *target, uint64_t room_bytes, struct plan_fa
  * when it would pause for longer than allowed. */
 int plan_choose(const struct plan_facts *f, const struct live_config *config, struct live_plan *ret,
 		struct err *e);
-/* A child was not to be had after all. */
-void plan_fall_back(struct live_plan *plan, const char *why);
+/* The chosen mode was not to be had after all: the snapshot is taken by this one. */
+void plan_fall_back(struct live_plan *plan, enum snapshot_mode mode, const char *why);
 
 #endif

@@ -128,6 +128,7 @@ static void live_free(struct snapshot *s)
 	range_list_done(&l->forget);
 	cgroup_meter_done(&l->meter);
 	close_fd(&l->target_mem_fd);
+	close_fd(&l->inject_mem_fd);
 	close_fd(&l->child_mem_fd);
 	close_fd(&l->target_pagemap_fd);
 	close_fd(&l->child_pagemap_fd);

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 enum { ZOMBIES_MAX = 64, THREADS_TRIED_MAX = 16 };
+#define STUCK_NS (10 * (uint64_t)NS_PER_MS)
 #define STOP_NS (500 * (uint64_t)NS_PER_MS)
 #define CALL_NS (1 * (uint64_t)NS_PER_S)
 #define NAP_NS 20000
@@ -56,17 +57,31 @@ static void find_zombies(struct live *l, struct zombies *ret)
 	closedir(dir);
 }
 
+/* One that waits in the kernel (D) will not run before it is let go; where its stack pointer is can
+ * be read. */
+static void look_if_stuck(struct live *l, struct tracee *t)
+{
+	if (live_thread_state(l, t->tid) != 'D') return;
+	t->state = TRACEE_STUCK;
+	live_read_syscall(l, t->tid, &t->facts);
+}
+
 /* Seizes a thread and waits for it to stand; false if it does not. */
 static bool stop_one(struct live *l, struct tracee *t)
 {
 	const struct timespec nap = {.tv_nsec = NAP_NS};
-	uint64_t deadline = now_ns() + STOP_NS;
+	uint64_t deadline = now_ns() + STOP_NS, stuck_at = now_ns() + STUCK_NS;
 
-	if (ptrace(PTRACE_SEIZE, t->tid, NULL, NULL) < 0) return false;
+	if (ptrace(PTRACE_SEIZE, t->tid, NULL, NULL) < 0) {
+		/* Still seized by the pause: what did not stand could not be let go. */
+		look_if_stuck(l, t);
+		return false;
+	}
 	t->state = TRACEE_SEIZED;
 	ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
 	while (t->state == TRACEE_SEIZED && now_ns() < deadline) {
 		if (live_poll_tracee(l, t, NULL)) return false;
+		if (t->state == TRACEE_SEIZED && now_ns() >= stuck_at) look_if_stuck(l, t);
 		if (t->state == TRACEE_SEIZED) nanosleep(&nap, NULL);
 	}
 	return t->state == TRACEE_STOPPED;
@@ -79,7 +94,6 @@ static void wait_for_all(struct live *l, const struct inject_site *site, struct 
 		const struct inject_call call = {
 		    .nr = SYS_wait4,
 		    .args = {(uint64_t)z->pids[z->count - 1], 0, __WALL | WNOHANG},
-		    .options = l->suspend_seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0,
 		    .deadline_ns = now_ns() + CALL_NS,
 		};
 		int64_t value;
@@ -107,17 +121,19 @@ static void forget_tracees(struct live *l)
  */
 static bool reap_with(struct live *l, const struct inject_site *site, pid_t tid, struct zombies *z)
 {
-	bool leader_alive = l->live_tid == l->pid, standing = true;
+	bool leader_alive = l->live_tid == l->pid, known = true;
 	const pid_t tids[] = {l->pid, tid};
 
 	forget_tracees(l);
-	for (size_t i = leader_alive ? 0 : 1; i < ARRAY_SIZE(tids) && standing; i++) {
+	for (size_t i = leader_alive ? 0 : 1; i < ARRAY_SIZE(tids) && known; i++) {
 		struct tracee *t = &l->tracees[l->tracee_count];
+		bool standing;
 
 		if (i == 1 && leader_alive && tid == l->pid) break;
 		*t = (struct tracee){.tid = tids[i]};
 		standing = stop_one(l, t);
-		if (standing || t->state == TRACEE_SEIZED) l->tracee_count++;
+		known = standing || t->state == TRACEE_STUCK;
+		if (known || t->state == TRACEE_SEIZED) l->tracee_count++;
 		if (standing && live_inject_score(l, t) >= 0) {
 			wait_for_all(l, site, t, z);
 			break;
@@ -137,8 +153,9 @@ void live_reap(struct live *l)
 
 	find_zombies(l, &z);
 	/* The list has room for two. */
-	if (!z.count || l->tracee_cap < 2) return;
+	if (!z.count || !count || l->tracee_cap < 2) return;
 	/* It may have exec'ed since. */
+	l->live_tid = tids[0];
 	if (live_inject_find(l, &site, &why)) {
 		log_info("a zombie stays in process %d: %s", l->pid, why.text);
 		return;

@@ -273,15 +273,26 @@ void live_hurry(bool hurry)
 	pthread_setschedparam(pthread_self(), hurry ? SCHED_FIFO : SCHED_OTHER, &param);
 }
 
+static size_t count_in_state(const struct live *l, enum tracee_state state)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < l->tracee_count; i++)
+		count += l->tracees[i].state == state;
+	return count;
+}
+
 int live_stop(struct live *l, struct err *e)
 {
-	size_t stopped = 0;
 	int r = stop_rounds(l, e);
 
-	for (size_t i = 0; !r && i < l->tracee_count; i++)
-		stopped += l->tracees[i].state == TRACEE_STOPPED;
-	if (!r && !stopped) r = err_set(e, ERR_GONE, "process %d ended", l->pid);
-	return r;
+	if (r || count_in_state(l, TRACEE_STOPPED)) return r;
+	if (!count_in_state(l, TRACEE_STUCK))
+		return err_set(e, ERR_GONE, "process %d ended", l->pid);
+	err_set(e, ERR_UNSUPPORTED,
+		"all its threads are in uninterruptible waits, and cannot be stopped");
+	return err_hint(e, "wait for the end of that (a vfork, a file system that hangs), or take "
+			   "it unstopped: --snapshot=nostop");
 }
 
 /* One that did not stop in time may stand by now. */
