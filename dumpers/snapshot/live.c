@@ -157,6 +157,7 @@ static void hold_child(struct live *l)
 	while (!l->release_wanted) {
 		uint64_t wait_ns = watch_memory(l, room_before);
 
+		if (!atomic_load(&l->reads_child)) l->why = "memory got scarce";
 		if (l->why) return;
 		if (l->forget.count)
 			forget_some(l);
