@@ -6,7 +6,6 @@ import re
 import select
 import signal
 import struct
-import subprocess
 
 import pytest
 
@@ -33,10 +32,14 @@ def hazard(targets, rng):
 @pytest.fixture
 def shoot(podsnap, tmp_path):
     """Captures a process: shoot(pid, *options)."""
-    def capture(pid, *options, expect=0, program=None):
+    def capture(pid, *options, expect=(0,), program=None):
         path = tmp_path / "b"
-        done = (program or podsnap).run("capture", "--pid", pid, "-o", "-", *options, expect=expect)
-        path.write_bytes(done.stdout)
+        # Opened here, for a program that may not: it runs as another user.
+        with open(path, "wb") as file:
+            with (program or podsnap).start("capture", "--pid", pid, "-o", "-", *options,
+                                            stdout=file) as running:
+                said = running.communicate(timeout=120)[1].decode()
+        assert running.returncode in expect, f"status {running.returncode}: {said}"
         return Shot(path, tmp_path)
     return capture
 
@@ -64,7 +67,7 @@ def test_kept_out_of_forks(hazard, shoot):
 def test_wiped_in_forks(hazard, shoot):
     """Only the running process has it: right as long as it is not written, and called torn."""
     target = hazard("wipeonfork")
-    shot = shoot(target.pid, expect=3)
+    shot = shoot(target.pid, expect=(3,))
     assert "a fork does not get them" in shot.entry["reason"]
     check_cow(target, shot, torn=("wipeonfork",))
 
@@ -183,7 +186,7 @@ def test_traced_already(hazard, shoot, targets):
     tracer = targets.start_argv(["strace", "-f", "-qq", "-o", "/dev/null", "-p", target.pid],
                                 ready=None)
     wait_until(lambda: proc.status(target.pid)["TracerPid"] == str(tracer.pid), "tracer")
-    shot = shoot(target.pid, expect=3)
+    shot = shoot(target.pid, expect=(3,))
     assert shot.mode == "nostop"
     assert f"process {tracer.pid} traces it already" in shot.reason
     assert "read while the process ran" in shot.entry["reason"]
@@ -208,7 +211,7 @@ def test_the_only_thread_in_vfork(hazard, shoot):
     target = hazard("vfork-alone")
     child, = wait_until(lambda: proc.children(target.pid), "child")
     wait_until(lambda: proc.state(target.pid) == "D", "wait in the kernel")
-    shot = shoot(target.pid, expect=3)
+    shot = shoot(target.pid, expect=(3,))
     assert shot.mode == "nostop" and "uninterruptible" in shot.reason
     shot.check(target, torn={name for name, _, _ in target.areas()})
     os.kill(child, signal.SIGUSR2)
@@ -311,7 +314,7 @@ def test_end_during_the_dump(hazard, podsnap, tmp_path, rng):
     with SlowReader(podsnap, target.pid, "--snapshot=cow") as capture:
         child = capture.await_child(target.pid)
         assert target.target.finish()[0] == 0
-        assert proc.state(child) == "t"
+        assert proc.state(child) not in "XZ"
         shot = capture.finish(tmp_path)
     shot.check(target, rng)
     assert shot.mode == "cow"
@@ -325,7 +328,7 @@ def test_exec_during_the_dump(hazard, podsnap, tmp_path, rng):
         child = capture.await_child(target.pid)
         before = target.areas()
         target.send(signal.SIGUSR2, "ready ")
-        assert proc.state(child) == "t"
+        assert proc.state(child) not in "XZ"
         assert capture.running.poll() is None
         shot = capture.finish(tmp_path)
     assert len(target.areas()) > len(before)
@@ -345,7 +348,7 @@ def test_end_of_file_comes_at_once(hazard, podsnap, tmp_path, rng):
             assert not select.select([reader], [], [], 0)[0]
             target.send(signal.SIGUSR2)
             assert select.select([reader], [], [], 60)[0] and os.read(reader, 1) == b""
-            assert capture.running.poll() is None and proc.state(child) == "t"
+            assert capture.running.poll() is None and proc.state(child) not in "XZ"
             shot = capture.finish(tmp_path)
     finally:
         os.close(reader)
@@ -364,30 +367,23 @@ def check_rounds(target, shot):
     assert len(set(rounds)) <= 2
     assert rounds == sorted(rounds, reverse=True)
     assert not rounds or rounds[0] - rounds[-1] <= 1
-    return len(pages), length // PAGE
 
 
 @pytest.mark.timeout(3600 if LONG else 300)
 @pytest.mark.parametrize("mode", ["auto", "cow"])
-def test_little_memory_left(hazard, podsnap, tmp_path, mode):
+def test_little_memory_left(hazard, podsnap, shoot, mode):
     """The target writes at full speed, 56 MiB below its limit: it is never the one that goes."""
     with Group("memory", limit_in_bytes=256 * MIB) as group:
         target = hazard("writer", 200, prefix=group.prefix)
         inside = podsnap.inside(group.prefix)
-        for turn in range(50 if LONG else 5):
+        for _ in range(50 if LONG else 5):
             first = target.ticks()
-            path = tmp_path / f"b{turn}"
-            with open(path, "wb") as file:
-                with inside.start("capture", "--pid", target.pid, "-o", "-", "--max-pause=10m",
-                                  f"--snapshot={mode}", stdout=file) as running:
-                    said = running.communicate(timeout=120)[1]
-            assert running.returncode in (0, 3), said.decode()
-            shot = Shot(path, tmp_path)
-            print(shot.mode, shot.reason, shot.entry.get("reason"), group.read("memory.oom_control"))
+            shot = shoot(target.pid, "--max-pause=10m", f"--snapshot={mode}", expect=(0, 3),
+                         program=inside)
             # The child may be killed for the target's sake.
+            print(shot.mode, shot.reason, shot.entry, group.read("memory.oom_control").split())
             assert target.target.running
             check_rounds(target, shot)
-            assert running.returncode == 0 or "memory got scarce" in shot.entry["reason"]
+            assert shot.entry["status"] == "ok" or "memory got scarce" in shot.entry["reason"]
             wait_until(lambda: target.ticks() > first, "another round")
-            path.unlink()
         target.check_unharmed()

@@ -38,6 +38,7 @@ enum {
 	PAGE = 4096,
 	SMALL = 64 << 10,
 	HUGE_PAGE = 2 << 20,
+	LARGE = 2 << 20,
 	BULK = 256 << 20,
 	MANY = 64,
 	RANGES_MAX = 128
@@ -146,19 +147,20 @@ static void set_up_wipeonfork(void)
 	advise("wipeonfork", MADV_WIPEONFORK);
 }
 
+/* Large enough for a hole in a core, if it were taken for untouched. */
 static void set_up_shared(void)
 {
 	char name[64];
 	int fd = memfd_create("hazard", MFD_CLOEXEC);
 
-	if (fd < 0 || ftruncate(fd, SMALL) < 0) die("memfd_create");
-	fill("memfd", map(SMALL, MAP_SHARED, fd), SMALL);
-	fill("shared", map(SMALL, MAP_SHARED | MAP_ANONYMOUS, -1), SMALL);
+	if (fd < 0 || ftruncate(fd, LARGE) < 0) die("memfd_create");
+	fill("memfd", map(LARGE, MAP_SHARED, fd), LARGE);
+	fill("shared", map(LARGE, MAP_SHARED | MAP_ANONYMOUS, -1), LARGE);
 	snprintf(name, sizeof(name), "/podsnap-hazard-%d", (int)getpid());
 	for (int named = 0; named < 2; named++) {
 		fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-		if (fd < 0 || ftruncate(fd, SMALL) < 0) die("shm_open");
-		fill(named ? "shm" : "shm-deleted", map(SMALL, MAP_SHARED, fd), SMALL);
+		if (fd < 0 || ftruncate(fd, LARGE) < 0) die("shm_open");
+		fill(named ? "shm" : "shm-deleted", map(LARGE, MAP_SHARED, fd), LARGE);
 		if (!named) shm_unlink(name);
 	}
 }
