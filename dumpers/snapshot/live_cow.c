@@ -315,7 +315,10 @@ void live_cow_forget(struct live *l, uint64_t start, uint64_t end)
 static void empty_child(struct live *l)
 {
 	uint64_t code = align_down(l->site.syscall_ret, PAGE), after = code + 2 * PAGE;
+	const struct sched_param first = {.sched_priority = 1};
 
+	/* Before the target writes more, if we may. */
+	sched_setscheduler(l->child, SCHED_FIFO, &first);
 	run_in_child(l, SYS_munmap, 0, code);
 	run_in_child(l, SYS_munmap, after, ADDRESS_END - after);
 }
