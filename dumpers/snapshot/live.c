@@ -153,9 +153,12 @@ static void hold_child(struct live *l)
 {
 	uint64_t room_before = cgroup_meter_room(&l->meter);
 
+	/* Near a limit the target may need less than a time slice to reach it. */
+	live_hurry(l->meter.usage_fd >= 0);
 	while (!l->release_wanted) {
 		uint64_t wait_ns = watch_memory(l, room_before);
 
+		if (!atomic_load(&l->reads_child)) l->why = "memory got scarce";
 		if (l->why) return;
 		if (l->forget.count)
 			forget_some(l);

@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 
 enum { SMAPS_TEXT_MAX = 512 << 20 };
+enum { PAGE = 4096 };
+#define ADDRESS_END 0x7ffffffff000u            /* TASK_SIZE */
 #define FIRST_STOP_NS (2 * (uint64_t)NS_PER_S) /* of the child */
 #define NAP_NS 20000
 
@@ -124,6 +126,19 @@ static int keep_what_forks_lack(struct live *l, struct err *e)
 	return r;
 }
 
+/* When memory runs out, the child shall be the one that goes, from the moment the target writes. */
+static void offer_to_oom_killer(struct live *l)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "../%d/oom_score_adj", l->child);
+	fd = openat(l->proc_fd, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0) return;
+	if (write(fd, "1000", 4) != 4) log_debug("oom_score_adj of the child: %s", strerror(errno));
+	close(fd);
+}
+
 int live_cow_fork(struct live *l, struct err *e)
 {
 	struct inject_call call = {
@@ -141,6 +156,7 @@ int live_cow_fork(struct live *l, struct err *e)
 	if (!r) r = end_of_call(value, e);
 	if (r) return r;
 	l->child_own_pid = (pid_t)value;
+	offer_to_oom_killer(l);
 	snprintf(statm, sizeof(statm), "../%d/statm", l->child);
 	if (mapped_pages(l, statm) != mapped_pages(l, "statm")) r = keep_what_forks_lack(l, e);
 	if (r) live_cow_end(l);
@@ -164,19 +180,6 @@ static int await_child(struct live *l, struct err *e)
 		   (void *)(uintptr_t)(PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD)) < 0)
 		return err_errno(e, "the forked child of process %d", l->pid);
 	return 0;
-}
-
-/* When memory runs out, the child shall be the one that goes. */
-static void offer_to_oom_killer(struct live *l)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "../%d/oom_score_adj", l->child);
-	fd = openat(l->proc_fd, path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0) return;
-	if (write(fd, "1000", 4) != 4) log_debug("oom_score_adj of the child: %s", strerror(errno));
-	close(fd);
 }
 
 static int open_childs(struct live *l, const char *name, int *ret, struct err *e)
@@ -249,7 +252,6 @@ int live_cow_adopt(struct live *l, struct err *e)
 {
 	int mem_fd = -1, r = await_child(l, e);
 
-	if (!r) offer_to_oom_killer(l);
 	if (!r) r = read_childs_maps(l, e);
 	if (!r) r = find_wiped(l, e);
 	if (!r) r = open_childs(l, "mem", &mem_fd, e);
@@ -312,6 +314,21 @@ void live_cow_forget(struct live *l, uint64_t start, uint64_t end)
 
 /* --- the end --- */
 
+/*
+ * A process that exits has no memory any more in the eyes of the OOM killer, long before it has
+ * given all of it back: it would take the target. So the child gives it back while it lives.
+ */
+static void empty_child(struct live *l)
+{
+	uint64_t code = align_down(l->site.syscall_ret, PAGE), after = code + 2 * PAGE;
+	const struct sched_param first = {.sched_priority = 1};
+
+	/* Before the target writes more, if we may. */
+	sched_setscheduler(l->child, SCHED_FIFO, &first);
+	run_in_child(l, SYS_munmap, 0, code);
+	run_in_child(l, SYS_munmap, after, ADDRESS_END - after);
+}
+
 static void kill_child(struct live *l)
 {
 	int status;
@@ -328,6 +345,7 @@ void live_cow_end(struct live *l)
 	/* Readers that come from here on read the target. */
 	atomic_store(&l->torn, true);
 	atomic_store(&l->reads_child, false);
+	empty_child(l);
 	kill_child(l);
 	live_reap(l);
 }

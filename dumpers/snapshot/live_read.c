@@ -16,7 +16,7 @@ static size_t clip(uint64_t addr, size_t len, uint64_t end)
 	return (size_t)MIN((uint64_t)len, end - addr);
 }
 
-/* From the child, or when it was given up meanwhile, from the target. */
+/* From the child, or when it was given up or killed meanwhile, from the target. */
 static ssize_t read_memory(struct live *l, void *data, size_t len, uint64_t addr)
 {
 	bool child;
@@ -25,6 +25,11 @@ static ssize_t read_memory(struct live *l, void *data, size_t len, uint64_t addr
 	do {
 		child = atomic_load(&l->reads_child);
 		n = pread(child ? l->child_mem_fd : l->target_mem_fd, data, len, (off_t)addr);
+		/* An end of file: there is no memory any more. */
+		if (child && n == 0) {
+			atomic_store(&l->torn, true);
+			atomic_store(&l->reads_child, false);
+		}
 	} while (n <= 0 && ((n < 0 && errno == EINTR) || child != atomic_load(&l->reads_child)));
 	return n;
 }

@@ -54,10 +54,21 @@ class Core:
 
     def page(self, address):
         """The page's bytes; None if the file has none."""
+        return self.read(address, PAGE)
+
+    def read(self, address, length):
+        """Bytes that one segment has in the file; None if none has all of them."""
+        i = bisect.bisect_right(self.starts, address) - 1
+        if i < 0 or address + length > self.loads[i][0] + self.loads[i][1]:
+            return None
+        return self.at(self.loads[i][3] + address - self.loads[i][0], length)
+
+    def offset(self, address):
+        """Where the file has the byte at address; None if it has not."""
         i = bisect.bisect_right(self.starts, address) - 1
         if i < 0 or address >= self.loads[i][0] + self.loads[i][1]:
             return None
-        return self.at(self.loads[i][3] + address - self.loads[i][0], PAGE)
+        return self.loads[i][3] + address - self.loads[i][0]
 
     def has_segment(self, address):
         """Whether a segment, with or without bytes there, holds the address."""
@@ -67,3 +78,8 @@ class Core:
     def says(self, kind, address):
         """Whether the note of that kind names the address."""
         return any(start <= address < end for start, end in self.ranges[kind])
+
+    def covers(self, kind, address, length):
+        """Whether one range of the note of that kind has all of it."""
+        return any(start <= address and address + length <= end
+                   for start, end in self.ranges[kind])
