@@ -18,7 +18,8 @@
  *   127 is a script whose /bin/sh does not exist, which is no fault of the place.
  * - Where the client or the container runtime dies, stdin may never end, and no signal comes: the
  *   watchdog ends a push in which nothing moves. It must not hold stdout, or the exec would not end
- *   before it does.
+ *   before it does. If the shell was killed meanwhile, its number may be somebody else's: the time
+ *   since when it runs tells.
  * - Every process here is waited for: an orphan would become a zombie of the container's process 1,
  *   which is the target and need not reap what it did not start.
  * - A subshell loses a signal that comes before it has dropped its parent's traps. So none is sent
@@ -68,13 +69,19 @@ static const char script[] =
     "take <&3 >&4 2>/dev/null &\n"
     "h=$!\n"
     "exec 3<&- 4>&-\n"
+    "since() { read -r x </proc/$$/stat && set -- $x && shift 21 && echo \"$1\"; }\n"
+    "b=$(since 2>/dev/null)\n"
     "(\n"
     " trap - EXIT HUP INT TERM\n"
     " i=0 p='' s=.1 k=10\n"
     " sleep $s || s=1 k=1\n"
     " while q=$(wc -c <\"$f\") && [ \"$q\" -lt \"$n\" ]; do\n"
     "  if [ \"$q\" = \"$p\" ]; then i=$((i + 1)); else i=0 p=$q; fi\n"
-    "  [ $i -lt $((g * k)) ] || kill $$\n"
+    "  if [ $i -ge $((g * k)) ]; then\n"
+    "   rm -f \"$f\"\n"
+    "   [ \"$(since)\" != \"$b\" ] || kill $$\n"
+    "   exit\n"
+    "  fi\n"
     "  sleep $s\n"
     " done\n"
     ") </dev/null >/dev/null 2>&1 &\n"

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 static char dir[64];
@@ -216,6 +217,24 @@ static void a_signal_ends_a_push(void **state)
 	}
 }
 
+/* Nobody is left to remove the file but the watchdog. */
+static void a_killed_shell_leaves_no_file(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(shells); i++) {
+		uint64_t until = now_ns() + 60 * (uint64_t)NS_PER_S;
+		struct child c;
+
+		start(&c, shells[i], "1");
+		run_until(&c, PUSH_SENDING);
+		give(&c, 10);
+		assert_int_equal(kill(c.pid, SIGKILL), 0);
+		while (rmdir(dir) < 0 && now_ns() < until)
+			poll(NULL, 0, 10);
+		assert_int_equal(mkdir(dir, 0700), 0);
+		assert_int_equal(finish(&c), -1);
+	}
+}
+
 static void lines_are_told_apart_from_other_text(void **state)
 {
 	static const char text[] = "sh: warning\npodsnap-push: ready\npodsnap-push: exit 9\n"
@@ -288,6 +307,7 @@ int main(void)
 	    cmocka_unit_test(a_push_that_stands_ends_itself),
 	    cmocka_unit_test(a_slow_push_is_left_alone),
 	    cmocka_unit_test(a_signal_ends_a_push),
+	    cmocka_unit_test(a_killed_shell_leaves_no_file),
 	    cmocka_unit_test(lines_are_told_apart_from_other_text),
 	    cmocka_unit_test(endless_text_is_cut),
 	    cmocka_unit_test(the_machine_is_read_from_the_elf_header),
