@@ -182,12 +182,12 @@ static int await_child(struct live *l, struct err *e)
 	return 0;
 }
 
-static int open_childs(struct live *l, const char *name, int *ret, struct err *e)
+static int open_childs(struct live *l, const char *name, int flags, int *ret, struct err *e)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "../%d/%s", l->child, name);
-	*ret = openat(l->proc_fd, path, O_RDONLY | O_CLOEXEC);
+	*ret = openat(l->proc_fd, path, flags | O_CLOEXEC);
 	return *ret < 0 ? err_errno(e, "%s of the forked child of process %d", name, l->pid) : 0;
 }
 
@@ -248,14 +248,26 @@ static int read_childs_maps(struct live *l, struct err *e)
 	return r ? r : maps_parse(text.data ? text.data : "", text.len, &l->base.maps, e);
 }
 
+/* The child was forked with our frames on its stack. It is killed with us from now on, and does not
+ * need them: what was there before is what the snapshot shows. */
+static int clear_frames(struct live *l, int mem_fd, struct err *e)
+{
+	ssize_t n = pwrite(mem_fd, l->inject_saved, l->inject_len, (off_t)l->inject_frame);
+
+	return n == (ssize_t)l->inject_len
+		   ? 0
+		   : err_errno(e, "the memory of the forked child of process %d", l->pid);
+}
+
 int live_cow_adopt(struct live *l, struct err *e)
 {
 	int mem_fd = -1, r = await_child(l, e);
 
 	if (!r) r = read_childs_maps(l, e);
 	if (!r) r = find_wiped(l, e);
-	if (!r) r = open_childs(l, "mem", &mem_fd, e);
-	if (!r) r = open_childs(l, "pagemap", &l->child_pagemap_fd, e);
+	if (!r) r = open_childs(l, "mem", O_RDWR, &mem_fd, e);
+	if (!r) r = clear_frames(l, mem_fd, e);
+	if (!r) r = open_childs(l, "pagemap", O_RDONLY, &l->child_pagemap_fd, e);
 	if (r) {
 		close_fd(&mem_fd);
 		return r;

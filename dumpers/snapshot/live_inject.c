@@ -342,7 +342,8 @@ static int write_frame(struct injection *in, const struct inject_site *site, str
 		return err_set(e, ERR_UNSUPPORTED, "its main stack has no room to fork safely");
 	if (pwrite(l->inject_mem_fd, l->inject_image, len, (off_t)in->frame) != (ssize_t)len)
 		return err_set(e, ERR_UNSUPPORTED, "its main stack cannot be written");
-	in->image_len = len;
+	in->image_len = l->inject_len = len;
+	l->inject_frame = in->frame;
 	return 0;
 }
 

@@ -89,6 +89,8 @@ struct live {
 	bool suspend_seccomp;                 /* we may */
 	uint64_t passed_filters;              /* how many we have in common; 0: none or others */
 	uint8_t *inject_image, *inject_saved; /* INJECT_IMAGE_MAX bytes; NULL: no child wanted */
+	uint64_t inject_frame;                /* where the image went last, ... */
+	size_t inject_len;                    /* ... over that many bytes of inject_saved */
 	pid_t child;                          /* as this program numbers it; 0 none */
 	pid_t child_own_pid;                  /* as the target does */
 	int child_mem_fd, child_pagemap_fd;

@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 
-from lib.corefile import PAGE, Core
+from lib import bundle as bundles
+from lib.corefile import PAGE, ZERO, Core
 from lib.debugger import eu_stack, frames, gcore
 from lib.wait import wait_until
 
@@ -58,6 +59,42 @@ def test_frames_equal_gcore(corewriter, targets, tmp_path, count, depth):
     assert all(stack.count("descend") == depth + 1 for stack in workers)
 
 
+def differing_words(a, b):
+    """{address: how many 8-byte words differ} of the pages that both have and that differ."""
+    return {address: sum(a[address][at:at + 8] != b[address][at:at + 8]
+                         for at in range(0, PAGE, 8))
+            for address in a.keys() & b.keys() if a[address] != b[address]}
+
+
+def test_cow_stop_and_gcore_agree(podsnap, targets, tmp_path):
+    """The same blocked process three times: the same bytes in every page that two of the cores
+    have, but for the words that the kernel keeps up to date (CPU numbers), zeros where ours say
+    ZERO, and the same stacks."""
+    target = targets.start("threads", 16)
+    cores, stacks = {}, {}
+    for mode in ("cow", "stop"):
+        bundle = tmp_path / mode
+        podsnap.run("capture", "--pid", target.pid, "-o", bundle, f"--snapshot={mode}")
+        assert bundles.manifest(bundle)["mode"] == mode
+        path = bundles.core(bundle, tmp_path / f"{mode}.core")
+        cores[mode], stacks[mode] = Core(path), frames(targets.path("threads"), path)
+    path = gcore(target.pid, tmp_path / "gcore")
+    cores["gcore"], stacks["gcore"] = Core(path), frames(targets.path("threads"), path)
+    assert stacks["cow"] == stacks["stop"] == stacks["gcore"]
+    pages = {name: core.pages() for name, core in cores.items()}
+    for a, b in (("cow", "stop"), ("cow", "gcore"), ("stop", "gcore")):
+        assert len(pages[a].keys() & pages[b].keys()) > 50
+        changed = differing_words(pages[a], pages[b])
+        assert len(changed) <= 17 and all(words <= 2 for words in changed.values()), changed
+    for mode in ("cow", "stop"):
+        zeros = 0
+        for start, end in cores[mode].ranges[ZERO]:
+            for address in range(start, end, PAGE):
+                assert pages["gcore"].get(address, bytes(PAGE)) == bytes(PAGE), hex(address)
+                zeros += address in pages["gcore"]
+        assert zeros > 100, "gcore wrote none of what we say is zero"
+
+
 def test_memory_equals_gcore(corewriter, targets, tmp_path):
     """Every page that both cores hold is the same, but for the kernel's restartable-sequence words
     (CPU numbers) of threads that ran in between."""
@@ -65,14 +102,9 @@ def test_memory_equals_gcore(corewriter, targets, tmp_path):
     write_core(corewriter, target.pid, tmp_path / "core")
     ours = Core(tmp_path / "core").pages()
     theirs = Core(gcore(target.pid, tmp_path / "gcore")).pages()
-    both = ours.keys() & theirs.keys()
-    assert len(both) > 50
-    changed = [address for address in both if ours[address] != theirs[address]]
-    for address in changed:
-        words = sum(ours[address][at:at + 8] != theirs[address][at:at + 8]
-                    for at in range(0, PAGE, 8))
-        assert words <= 2, f"page {address:#x}: {words} words differ"
-    assert len(changed) <= 17
+    assert len(ours.keys() & theirs.keys()) > 50
+    changed = differing_words(ours, theirs)
+    assert len(changed) <= 17 and all(words <= 2 for words in changed.values()), changed
 
 
 def test_more_segments_than_elf_counts(corewriter, targets, tmp_path):
