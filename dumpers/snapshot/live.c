@@ -309,11 +309,6 @@ static struct live *live_new(const struct process *target, const struct live_con
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&l->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	l->xstate_buf = malloc(SNAPSHOT_XSTATE_MAX);
-	if (!l->xstate_buf) {
-		snapshot_free(&l->base);
-		return NULL;
-	}
 	return l;
 }
 

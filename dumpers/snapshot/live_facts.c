@@ -270,6 +270,7 @@ void live_read_syscall(struct live *l, pid_t tid, struct snapshot_thread *t)
 static int add_thread(struct live *l, pid_t tid, struct err *e)
 {
 	struct tracee *t;
+	int r;
 
 	if (l->tracee_count == SNAPSHOT_THREADS_MAX)
 		return err_set(e, ERR_LIMIT, "process %d has more than %d threads", l->pid,
@@ -285,6 +286,8 @@ static int add_thread(struct live *l, pid_t tid, struct err *e)
 	t = &l->tracees[l->tracee_count];
 	memset(t, 0, sizeof(*t));
 	t->tid = tid;
+	r = live_make_xstate_room(&t->facts, e);
+	if (r) return r;
 	live_read_thread(l, tid, &t->facts);
 	l->known[tid / 8] |= (uint8_t)(1u << tid % 8);
 	l->tracee_count++;

@@ -103,8 +103,7 @@ struct live {
 	/* The tracer thread's own, while it runs. */
 	struct tracee *tracees;
 	size_t tracee_count, tracee_cap;
-	uint8_t *known; /* a bit for each tid in tracees */
-	uint8_t *xstate_buf;
+	uint8_t *known;           /* a bit for each tid in tracees */
 	uint64_t stop_started_ns; /* first interrupt; 0 before */
 
 	pthread_t tracer;
@@ -160,6 +159,10 @@ size_t live_read_task(struct live *l, pid_t tid, const char *name, char *ret, si
 void live_hurry(bool hurry);
 int live_stop(struct live *l, struct err *e);
 void live_detach(struct live *l);
+/* Bytes that the vector state of a thread may have. */
+size_t live_xstate_room(void);
+/* Gives a thread that buffer, if it has none. */
+int live_make_xstate_room(struct snapshot_thread *t, struct err *e);
 /* Did a seized thread stop or end? Takes its registers when it stopped. */
 int live_poll_tracee(struct live *l, struct tracee *t, struct err *e);
 /* Moves the facts to base.threads, in order; the tracees keep none. */

@@ -122,7 +122,6 @@ static void live_free(struct snapshot *s)
 		free(l->tracees[i].facts.xstate);
 	free(l->tracees);
 	free(l->known);
-	free(l->xstate_buf);
 	live_pages_done(l);
 	close_fd(&l->shared.fd);
 	for (size_t i = 0; i < l->foreign_count; i++)

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -58,6 +59,24 @@ static int seize_all(struct live *l, struct err *e)
 	return 0;
 }
 
+/* A signal frame (sysconf(3), _SC_MINSIGSTKSZ) holds all of it, and some more. */
+size_t live_xstate_room(void)
+{
+	uint64_t frame = getauxval(AT_MINSIGSTKSZ);
+
+	return (size_t)MIN(frame ? frame : 16 * KIB, (uint64_t)SNAPSHOT_XSTATE_MAX);
+}
+
+int live_make_xstate_room(struct snapshot_thread *t, struct err *e)
+{
+	if (t->xstate) return 0;
+	t->xstate = malloc(live_xstate_room());
+	if (!t->xstate) return err_set(e, ERR_NO_MEMORY, "registers of a thread");
+	/* So that the pause does not wait for the pages. */
+	memset(t->xstate, 0, live_xstate_room());
+	return 0;
+}
+
 static void read_fpregs(struct snapshot_thread *t, pid_t tid)
 {
 	struct iovec v = {.iov_base = t->fpregs, .iov_len = sizeof(t->fpregs)};
@@ -75,16 +94,12 @@ static void read_fpregs(struct snapshot_thread *t, pid_t tid)
 static int read_registers(struct live *l, struct tracee *tracee, struct err *e)
 {
 	struct snapshot_thread *t = &tracee->facts;
-	struct iovec x = {.iov_base = l->xstate_buf, .iov_len = SNAPSHOT_XSTATE_MAX};
+	int r = live_make_xstate_room(t, e);
+	struct iovec x = {.iov_base = t->xstate, .iov_len = live_xstate_room()};
 
-	if (ptrace(PTRACE_GETREGSET, tracee->tid, (void *)(uintptr_t)NT_X86_XSTATE, &x) == 0) {
-		free(t->xstate);
-		t->xstate_len = 0;
-		t->xstate = malloc(x.iov_len);
-		if (!t->xstate) return err_set(e, ERR_NO_MEMORY, "registers of a thread");
-		memcpy(t->xstate, l->xstate_buf, x.iov_len);
+	if (r) return r;
+	if (ptrace(PTRACE_GETREGSET, tracee->tid, (void *)(uintptr_t)NT_X86_XSTATE, &x) == 0)
 		t->xstate_len = x.iov_len;
-	}
 	read_fpregs(t, tracee->tid);
 	regs_derive(regs_layout(l->base.e_machine), t);
 	ptrace(PTRACE_GETSIGMASK, tracee->tid, (void *)sizeof(t->sighold), &t->sighold);
