@@ -131,23 +131,23 @@ int live_poll_tracee(struct live *l, struct tracee *t, struct err *e)
 	return read_registers(l, t, e);
 }
 
+static bool cannot_stop(struct live *l, const struct tracee *t)
+{
+	char state = live_thread_state(l, t->tid);
+
+	return state == 'D' || (state == 'Z' && t->tid == l->pid);
+}
+
 /*
  * A thread that was taken to be stuck may only have waited for a lock, say, of the address space,
  * that a thread without a CPU held: it comes to its stop now. Returns whether one did, or runs.
  */
 static bool recall_stuck(struct live *l, struct tracee *t, struct err *e)
 {
-	if (t->state != TRACEE_STUCK || strchr("DZX", live_thread_state(l, t->tid))) return false;
+	if (t->state != TRACEE_STUCK || cannot_stop(l, t)) return false;
 	t->state = TRACEE_SEIZED;
 	live_poll_tracee(l, t, e);
 	return true;
-}
-
-static bool cannot_stop(struct live *l, const struct tracee *t)
-{
-	char state = live_thread_state(l, t->tid);
-
-	return state == 'D' || (state == 'Z' && t->tid == l->pid);
 }
 
 static void give_up_stuck(struct live *l)
