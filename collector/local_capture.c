@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "collector/local_core.h"
 #include "collector/local_entries.h"
+#include "dumpers/proc/cgroup.h"
 #include "dumpers/runtime/list.h"
 #include "dumpers/snapshot/live.h"
 #include "dumpers/stack/stacks.h"
@@ -43,13 +44,30 @@ int capture_pick_pid(const struct options *options, pid_t *ret, struct err *e)
 	return process_pick(ret, e);
 }
 
+/* What the quota of our control group amounts to, rounded up; a node has many more. */
+static int quota_cpus(void)
+{
+	_cleanup_free_ struct cgroup_info *info = calloc(1, sizeof *info);
+	_cleanup_process_ struct process self = PROCESS_INIT;
+	if (!info || process_open(getpid(), &self, NULL)) return COMPRESSORS_MAX;
+	process_cgroup(&self, info);
+	uint64_t quota = info->cpu_quota_us, period = info->cpu_period_us;
+	if (quota >= CGROUP_UNKNOWN || period >= CGROUP_UNKNOWN || period == 0) {
+		return COMPRESSORS_MAX;
+	}
+	return (int)MIN(quota / period + (quota % period != 0), (uint64_t)COMPRESSORS_MAX);
+}
+
 int capture_threads(const struct options *options)
 {
-	int64_t wanted = option_int(options, OPT_THREADS);
-	if (wanted > 0) return (int)wanted;
+	int threads = (int)option_int(options, OPT_THREADS);
 	cpu_set_t set;
-	if (sched_getaffinity(0, sizeof set, &set)) return 1;
-	return MIN(MAX(CPU_COUNT(&set), 1), COMPRESSORS_MAX);
+	if (threads == 0) {
+		threads = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+		threads = MAX(MIN(threads, quota_cpus()), 1);
+	}
+	log_debug("threads that compress: %d", threads);
+	return threads;
 }
 
 static int add_text(struct capture *c, const char *name, const struct buf *text, struct err *e)

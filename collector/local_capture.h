@@ -25,7 +25,8 @@ struct capture_hooks {
 int capture_process(const struct options *options, struct packer *packer,
 		    const struct capture_hooks *hooks, struct buf *result_json, struct err *e);
 
-/* Compressor threads that the options ask for; by default one a CPU in sight, at most 4. */
+/* Compressor threads that the options ask for; by default one a CPU in sight, as far as the
+ * quota of our control group goes, at most 4. */
 int capture_threads(const struct options *options);
 /* The pid that the options name, else that of the main process in sight. */
 int capture_pick_pid(const struct options *options, pid_t *ret, struct err *e);

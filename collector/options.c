@@ -133,7 +133,7 @@ const struct option_def option_table[OPT_COUNT] = {
 		     .min = 0,
 		     .max = 64,
 		     .def = "0",
-		     .help = "compressor threads; 0: one a CPU, at most 4",
+		     .help = "compressor threads; 0: one a CPU of the quota, at most 4",
 		     .verbs = VERB_CAPTURE},
     [OPT_SYSROOT] = {.name = "sysroot",
 		     .key = "sysroot",

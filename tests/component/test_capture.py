@@ -8,6 +8,7 @@ import stat
 import pytest
 
 from lib import bundle as bundles
+from lib.cgroups import Group
 
 
 @pytest.fixture
@@ -147,3 +148,16 @@ def test_process_that_is_not_stopped_is_said_to_be_torn(podsnap, target, tmp_pat
     core = bundles.manifest_entry(path, "/core")
     assert core["status"] == "partial" and "while the process ran" in core["reason"]
     podsnap.run("verify", path)
+
+
+def test_compressors_follow_the_cpu_quota(podsnap, targets, tmp_path):
+    """A quota of one CPU and a half gives two threads, one of a tenth one; a number asked for is
+    taken as it is."""
+    pid = targets.start("deadlock", 2).pid
+    with Group("cpu", cfs_period_us=100000, cfs_quota_us=10000) as group:
+        for quota, options, want in ((10000, [], 1), (150000, [], min(2, os.cpu_count())),
+                                     (10000, ["--threads", "3"], 3)):
+            group.write("cpu.cfs_quota_us", quota)
+            done = podsnap.inside(group.prefix).run(
+                "capture", "--pid", pid, "-o", tmp_path / "b", "--force", "-v", *options)
+            assert f"threads that compress: {want}\n" in done.stderr
