@@ -123,6 +123,15 @@ static inline bool fake_client_frame(struct fake_exec *x)
 	return true;
 }
 
+/* Closing with input unread would take what was sent with it: until the client closes. */
+static inline void fake_drain(int fd)
+{
+	char data[4096];
+
+	while (recv(fd, data, sizeof(data), 0) > 0)
+		continue;
+}
+
 static inline bool fake_forward(struct fake_exec *x, int *from, int channel)
 {
 	static __thread char data[8 << 10];
@@ -139,9 +148,7 @@ static inline bool fake_forward(struct fake_exec *x, int *from, int channel)
 	if (k->success_after && k->out_bytes >= k->success_after) {
 		fake_status(x->fd, "{\"metadata\":{},\"status\":\"Success\"}");
 		x->cut = true;
-		/* Closing with input unread would take what was sent with it. */
-		while (recv(x->fd, data, sizeof(data), 0) > 0)
-			;
+		fake_drain(x->fd);
 	}
 	return !x->cut;
 }
@@ -299,6 +306,7 @@ static inline void fake_connection(struct fake_kubelet *k, int fd)
 	if (!fake_start(&x, query + 1)) return;
 	fake_relay(&x);
 	fake_reap(&x);
+	fake_drain(fd);
 }
 
 static inline void *fake_kubelet_main(void *ctx)
