@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 
 enum { SMAPS_TEXT_MAX = 512 << 20 };
@@ -155,7 +154,6 @@ int live_cow_fork(struct live *l, struct err *e)
 	r = live_inject(l, &l->site, t, &call, &value, &l->child, e);
 	if (!r) r = end_of_call(value, e);
 	if (r) return r;
-	l->child_own_pid = (pid_t)value;
 	offer_to_oom_killer(l);
 	snprintf(statm, sizeof(statm), "../%d/statm", l->child);
 	if (mapped_pages(l, statm) != mapped_pages(l, "statm")) r = keep_what_forks_lack(l, e);
@@ -296,14 +294,11 @@ const struct cow_foreign *live_cow_find_foreign(const struct live *l, uint64_t a
 static int64_t run_in_child(struct live *l, long nr, uint64_t a, uint64_t b)
 {
 	struct user_regs_struct regs;
-	struct iovec v = {.iov_base = &regs, .iov_len = sizeof(regs)};
 	const struct inject_call call = {.nr = nr, .args = {a, b}};
 
-	if (ptrace(PTRACE_GETREGSET, l->child, (void *)(uintptr_t)NT_PRSTATUS, &v) < 0)
-		return -ESRCH;
+	if (!live_get_regs(l->child, &regs)) return -ESRCH;
 	inject_set_call(&regs, &l->site, regs.rsp, &call);
-	if (ptrace(PTRACE_SETREGSET, l->child, (void *)(uintptr_t)NT_PRSTATUS, &v) < 0)
-		return -ESRCH;
+	if (!live_set_regs(l->child, &regs)) return -ESRCH;
 	for (int stop = 0; stop < 2; stop++) {
 		int status;
 
@@ -312,9 +307,7 @@ static int64_t run_in_child(struct live *l, long nr, uint64_t a, uint64_t b)
 		    WSTOPSIG(status) != (SIGTRAP | 0x80))
 			return -EIO;
 	}
-	if (ptrace(PTRACE_GETREGSET, l->child, (void *)(uintptr_t)NT_PRSTATUS, &v) < 0)
-		return -ESRCH;
-	return (int64_t)regs.rax;
+	return live_get_regs(l->child, &regs) ? (int64_t)regs.rax : -ESRCH;
 }
 
 void live_cow_forget(struct live *l, uint64_t start, uint64_t end)

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 
 enum {
@@ -170,21 +169,6 @@ static bool is_free_stack(const struct live *l, const struct inject_site *site, 
 
 /* --- which thread --- */
 
-static bool get_regs(pid_t tid, struct user_regs_struct *regs)
-{
-	struct iovec v = {.iov_base = regs, .iov_len = sizeof(*regs)};
-
-	return ptrace(PTRACE_GETREGSET, tid, (void *)(uintptr_t)NT_PRSTATUS, &v) == 0 &&
-	       v.iov_len == sizeof(*regs);
-}
-
-static bool set_regs(pid_t tid, const struct user_regs_struct *regs)
-{
-	struct iovec v = {.iov_base = (void *)(uintptr_t)regs, .iov_len = sizeof(*regs)};
-
-	return ptrace(PTRACE_SETREGSET, tid, (void *)(uintptr_t)NT_PRSTATUS, &v) == 0;
-}
-
 /* rseq(2): a thread within such a section may not be made to run elsewhere. */
 static bool in_rseq_section(const struct live *l, pid_t tid)
 {
@@ -205,7 +189,7 @@ int live_inject_score(struct live *l, const struct tracee *t)
 	int64_t result;
 
 	if (t->state != TRACEE_STOPPED || t->signal || !t->facts.xstate_len) return -1;
-	if (!get_regs(t->tid, &regs) || regs.cs != USER_CS) return -1;
+	if (!live_get_regs(t->tid, &regs) || regs.cs != USER_CS) return -1;
 	if ((int64_t)regs.orig_rax < 0) return in_rseq_section(l, t->tid) ? -1 : 1;
 	result = (int64_t)regs.rax;
 	if (result == -512 || result == -513 || result == -514) return 4;
@@ -272,7 +256,7 @@ static bool take_call_stop(struct injection *in, enum phase *phase)
 		*phase = BEFORE_EXIT;
 		return false;
 	}
-	in->value = get_regs(in->t->tid, &regs) ? (int64_t)regs.rax : -EIO;
+	in->value = live_get_regs(in->t->tid, &regs) ? (int64_t)regs.rax : -EIO;
 	return true;
 }
 
@@ -382,7 +366,7 @@ static int begin(struct injection *in, const struct inject_site *site, struct er
 	if (r) return r;
 	if (!still_there(in->l, site))
 		return err_set(e, ERR_UNSUPPORTED, "its code changed meanwhile");
-	if (!get_regs(tid, &in->before) ||
+	if (!live_get_regs(tid, &in->before) ||
 	    ptrace(PTRACE_GETSIGMASK, tid, (void *)sizeof(in->mask), &in->mask) < 0)
 		return err_set(e, ERR_UNSUPPORTED, "thread %d: no registers", tid);
 	if (ptrace(PTRACE_SETOPTIONS, tid, NULL,
@@ -393,7 +377,7 @@ static int begin(struct injection *in, const struct inject_site *site, struct er
 	if (r) return r;
 	in->during = in->before;
 	inject_set_call(&in->during, site, in->frame, in->call);
-	if (!set_regs(tid, &in->during))
+	if (!live_set_regs(tid, &in->during))
 		return err_set(e, ERR_UNSUPPORTED, "thread %d: registers cannot be set", tid);
 	ptrace(PTRACE_SETSIGMASK, tid, (void *)sizeof(all), &all);
 	return 0;
@@ -403,7 +387,7 @@ static int begin(struct injection *in, const struct inject_site *site, struct er
 static void end(struct injection *in)
 {
 	ptrace(PTRACE_SETSIGMASK, in->t->tid, (void *)sizeof(in->mask), &in->mask);
-	set_regs(in->t->tid, &in->before);
+	live_set_regs(in->t->tid, &in->before);
 	if (pwrite(in->l->inject_mem_fd, in->l->inject_saved, in->image_len, (off_t)in->frame) < 0)
 		return; /* below all that is in use: nobody will look */
 }
@@ -421,7 +405,7 @@ int live_inject(struct live *l, const struct inject_site *site, struct tracee *t
 		if (!r) r = stop_again(&in, e);
 		if (r) return r;
 		if (in.value != -513) break;
-		set_regs(t->tid, &in.during);
+		live_set_regs(t->tid, &in.during);
 	}
 	end(&in);
 	*ret_value = in.value;

@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/user.h>
 
 enum tracee_state {
 	TRACEE_KNOWN,   /* seen, not seized */
@@ -92,7 +93,6 @@ struct live {
 	uint64_t inject_frame;                /* where the image went last, ... */
 	size_t inject_len;                    /* ... over that many bytes of inject_saved */
 	pid_t child;                          /* as this program numbers it; 0 none */
-	pid_t child_own_pid;                  /* as the target does */
 	int child_mem_fd, child_pagemap_fd;
 	atomic_bool reads_child;
 	struct cow_foreign *foreign; /* ascending; owned, with their copies */
@@ -169,6 +169,9 @@ int live_poll_tracee(struct live *l, struct tracee *t, struct err *e);
 int live_publish_threads(struct live *l, struct err *e);
 
 /* --- live_restart.c; only from the tracer thread --- */
+/* The general registers of a thread that stands; false if they are not to be had. */
+bool live_get_regs(pid_t tid, struct user_regs_struct *regs);
+bool live_set_regs(pid_t tid, const struct user_regs_struct *regs);
 /* By what is known before the stop: is it in a call of that kind? */
 bool live_may_see_eintr(const struct tracee *t);
 /* Sets a system call that the stop made fail with EINTR to restart, as soon as the thread stands:

@@ -73,7 +73,7 @@ static bool handler_will_run(struct live *l, const struct tracee *t)
 	return ((delivered | (pending & ~blocked)) & handled) != 0;
 }
 
-static bool get_regs(pid_t tid, struct user_regs_struct *regs)
+bool live_get_regs(pid_t tid, struct user_regs_struct *regs)
 {
 	struct iovec v = {.iov_base = regs, .iov_len = sizeof(*regs)};
 
@@ -81,11 +81,11 @@ static bool get_regs(pid_t tid, struct user_regs_struct *regs)
 	       v.iov_len == sizeof(*regs);
 }
 
-static void set_regs(pid_t tid, struct user_regs_struct *regs)
+bool live_set_regs(pid_t tid, const struct user_regs_struct *regs)
 {
-	struct iovec v = {.iov_base = regs, .iov_len = sizeof(*regs)};
+	struct iovec v = {.iov_base = (void *)(uintptr_t)regs, .iov_len = sizeof(*regs)};
 
-	ptrace(PTRACE_SETREGSET, tid, (void *)(uintptr_t)NT_PRSTATUS, &v);
+	return ptrace(PTRACE_SETREGSET, tid, (void *)(uintptr_t)NT_PRSTATUS, &v) == 0;
 }
 
 void live_repair_restart(struct live *l, struct tracee *t)
@@ -95,7 +95,7 @@ void live_repair_restart(struct live *l, struct tracee *t)
 	if (t->state != TRACEE_STOPPED) return;
 	if (t->facts.gregs_len == sizeof(regs))
 		memcpy(&regs, t->facts.gregs, sizeof(regs));
-	else if (!get_regs(t->tid, &regs))
+	else if (!live_get_regs(t->tid, &regs))
 		return;
 	if ((int64_t)regs.orig_rax < 0 || (int64_t)regs.rax != -EINTR) return;
 	if (!fails_with_eintr(regs.orig_rax) || handler_will_run(l, t)) return;
@@ -103,7 +103,7 @@ void live_repair_restart(struct live *l, struct tracee *t)
 	regs.rip -= SYSCALL_INSTRUCTION_LEN;
 	/* Else the kernel, which restarts calls itself on the way out, would look at rax again. */
 	regs.orig_rax = (unsigned long long)-1;
-	set_regs(t->tid, &regs);
+	live_set_regs(t->tid, &regs);
 	t->repaired = true;
 }
 
@@ -111,9 +111,9 @@ void live_recheck_restart(struct live *l, struct tracee *t)
 {
 	struct user_regs_struct regs;
 
-	if (!handler_will_run(l, t) || !get_regs(t->tid, &regs)) return;
+	if (!handler_will_run(l, t) || !live_get_regs(t->tid, &regs)) return;
 	regs.orig_rax = regs.rax;
 	regs.rip += SYSCALL_INSTRUCTION_LEN;
 	regs.rax = (unsigned long long)-EINTR;
-	set_regs(t->tid, &regs);
+	live_set_regs(t->tid, &regs);
 }
