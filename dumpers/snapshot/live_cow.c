@@ -108,14 +108,10 @@ static int keep_map(struct live *l, const struct map *map, uint64_t *kept, struc
 static int keep_what_forks_lack(struct live *l, struct err *e)
 {
 	_cleanup_maps_ struct maps childs = {0};
-	_cleanup_buf_ struct buf text = BUF_INIT(MAPS_TEXT_MAX);
 	uint64_t kept = 0;
-	char path[64];
 	int r = live_read_maps(l, &l->base.maps, e);
 
-	snprintf(path, sizeof(path), "../%d/maps", l->child);
-	if (!r) r = io_read_file(l->proc_fd, path, &text, e);
-	if (!r) r = maps_parse(text.data ? text.data : "", text.len, &childs, e);
+	if (!r) r = live_read_maps_of(l, l->child, &childs, e);
 	for (size_t i = 0; !r && i < l->base.maps.count; i++) {
 		const struct map *map = &l->base.maps.v[i];
 
@@ -236,14 +232,8 @@ static int compare_foreign(const void *a, const void *b)
 
 static int read_childs_maps(struct live *l, struct err *e)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT(MAPS_TEXT_MAX);
-	char path[64];
-	int r;
-
 	if (l->base.maps.count) return 0; /* the target's, which has more */
-	snprintf(path, sizeof(path), "../%d/maps", l->child);
-	r = io_read_file(l->proc_fd, path, &text, e);
-	return r ? r : maps_parse(text.data ? text.data : "", text.len, &l->base.maps, e);
+	return live_read_maps_of(l, l->child, &l->base.maps, e);
 }
 
 /* The child was forked with our frames on its stack. It is killed with us from now on, and does not

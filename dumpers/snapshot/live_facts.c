@@ -44,15 +44,22 @@ size_t live_read_proc(struct live *l, const char *name, char *ret, size_t ret_si
 	return read_at(l->proc_fd, name, ret, ret_size);
 }
 
-int live_read_maps(struct live *l, struct maps *ret, struct err *e)
+int live_read_maps_of(struct live *l, pid_t pid, struct maps *ret, struct err *e)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(MAPS_TEXT_MAX);
 	char path[64];
 	int r;
 
-	snprintf(path, sizeof(path), "task/%d/maps", l->live_tid);
+	/* A zombie leader has none; its other threads do. */
+	snprintf(path, sizeof(path), pid == l->pid ? "task/%d/maps" : "../%d/maps",
+		 pid == l->pid ? l->live_tid : pid);
 	r = io_read_file(l->proc_fd, path, &text, e);
 	return r ? r : maps_parse(text.data ? text.data : "", text.len, ret, e);
+}
+
+int live_read_maps(struct live *l, struct maps *ret, struct err *e)
+{
+	return live_read_maps_of(l, l->pid, ret, e);
 }
 
 bool live_read_stat(struct live *l, pid_t tid, struct proc_stat *ret)

@@ -132,6 +132,8 @@ size_t live_read_proc(struct live *l, const char *name, char *ret, size_t ret_si
 bool live_read_stat(struct live *l, pid_t tid, struct proc_stat *ret);
 /* The target's memory map now. ret is empty before. */
 int live_read_maps(struct live *l, struct maps *ret, struct err *e);
+/* The same of another process, as this program numbers it. */
+int live_read_maps_of(struct live *l, pid_t pid, struct maps *ret, struct err *e);
 /* What the target's own pid namespace calls a process that this program calls pid; 0 if nothing. */
 pid_t live_own_pid(struct live *l, pid_t pid);
 /* The first threads of task/, the leader among them if it lives; how many. */
