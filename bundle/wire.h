@@ -111,8 +111,9 @@ uint64_t wire_sent(const struct wire *w);
 uint64_t wire_acked(const struct wire *w);
 /* DATA bytes that wire_next gave out so far. */
 uint64_t wire_received(const struct wire *w);
-/* Bytes and SHA-256 of the DATA payloads so far, sent or received: what END carries, and what the
- * receiver of END holds against it. */
+/* Of the DATA so far, sent or received: the bytes of the payloads, and SHA-256 of the headers,
+ * which hold a CRC of each payload. What END carries, and what the receiver of END holds against
+ * it. */
 void wire_digest(const struct wire *w, uint8_t ret_sha256[SHA256_BYTES], uint64_t *ret_bytes);
 
 /* When wire_tick must be called at the latest (monotonic ns); UINT64_MAX: never. While output waits
