@@ -17,7 +17,6 @@ enum { SMAPS_TEXT_MAX = 512 << 20 };
 enum { PAGE = 4096 };
 #define ADDRESS_END 0x7ffffffff000u            /* TASK_SIZE */
 #define FIRST_STOP_NS (2 * (uint64_t)NS_PER_S) /* of the child */
-#define NAP_NS 20000
 
 /* --- the fork --- */
 
@@ -161,12 +160,12 @@ int live_cow_fork(struct live *l, struct err *e)
 
 static int await_child(struct live *l, struct err *e)
 {
-	const struct timespec nap = {.tv_nsec = NAP_NS};
-	uint64_t deadline = now_ns() + FIRST_STOP_NS;
+	uint64_t start = now_ns();
 	int status, r;
 
-	while ((r = waitpid(l->child, &status, __WALL | WNOHANG)) == 0 && now_ns() < deadline)
-		nanosleep(&nap, NULL);
+	while ((r = waitpid(l->child, &status, __WALL | WNOHANG)) == 0 &&
+	       now_ns() - start < FIRST_STOP_NS)
+		live_nap(start);
 	if (r <= 0 || !WIFSTOPPED(status))
 		return err_set(e, ERR_INTERNAL, "the forked child of process %d did not stop",
 			       l->pid);

@@ -159,6 +159,10 @@ size_t live_read_task(struct live *l, pid_t tid, const char *name, char *ret, si
 /* --- live_stop.c; only from the tracer thread --- */
 /* Priority for the pause, or none any more. A hint. */
 void live_hurry(bool hurry);
+/* Sleeps before the next look for a stop that is awaited since then. The look takes its CPU from
+ * someone, often from who is awaited: so the longer that takes, the longer the sleep, by a share.
+ */
+void live_nap(uint64_t since_ns);
 int live_stop(struct live *l, struct err *e);
 void live_detach(struct live *l);
 /* Bytes that the vector state of a thread may have. */

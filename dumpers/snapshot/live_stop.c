@@ -14,7 +14,8 @@
 
 /* A thread that neither stops nor runs is in uninterruptible sleep (a vfork, a dead NFS server). */
 #define STUCK_AFTER_NS (10 * (uint64_t)NS_PER_MS)
-#define POLL_NS 20000
+#define NAP_NS_MIN ((uint64_t)20000)
+enum { NAP_SHARE = 32, MISSES_MAX = 16 };
 #define SINGLE_STOP_NS (1 * (uint64_t)NS_PER_MS)
 
 static void forget(struct live *l, struct tracee *t)
@@ -164,36 +165,50 @@ static void give_up_stuck(struct live *l)
 	}
 }
 
-/* Waits until none is on its way to the stop. */
+void live_nap(uint64_t since_ns)
+{
+	const struct timespec nap = {
+	    .tv_nsec = (long)MIN(MAX((now_ns() - since_ns) / NAP_SHARE, NAP_NS_MIN), NS_PER_MS)};
+
+	nanosleep(&nap, NULL);
+}
+
+/* Polls those on their way to the stop, until misses_max of them have not got there yet. */
+static int poll_tracees(struct live *l, size_t misses_max, size_t *ret_came, size_t *ret_misses,
+			struct err *e)
+{
+	*ret_came = *ret_misses = 0;
+	for (size_t i = 0; i < l->tracee_count && *ret_misses < misses_max; i++) {
+		int r;
+
+		if (l->tracees[i].state != TRACEE_SEIZED) continue;
+		r = live_poll_tracee(l, &l->tracees[i], e);
+		if (r) return r;
+		++*(l->tracees[i].state == TRACEE_SEIZED ? ret_misses : ret_came);
+	}
+	return 0;
+}
+
+/* Waits until none is on its way to the stop. They come in about the order in which they were
+ * asked, so only when none of the first ones came, all are polled. */
 static int collect(struct live *l, struct err *e)
 {
 	uint64_t deadline = l->stop_started_ns + l->config.max_pause_ns;
 	uint64_t last = now_ns();
-	const struct timespec nap = {.tv_nsec = POLL_NS};
 
 	for (;;) {
-		size_t pending = 0, came = 0;
+		size_t came, misses;
+		int r = poll_tracees(l, MISSES_MAX, &came, &misses, e);
 
-		for (size_t i = 0; i < l->tracee_count; i++) {
-			int r;
-
-			if (l->tracees[i].state != TRACEE_SEIZED) continue;
-			r = live_poll_tracee(l, &l->tracees[i], e);
-			if (r) return r;
-			if (l->tracees[i].state == TRACEE_SEIZED)
-				pending++;
-			else
-				came++;
-		}
-		if (!pending) return 0;
+		if (!r && misses && !came) r = poll_tracees(l, SIZE_MAX, &came, &misses, e);
+		if (r || !misses) return r;
 		if (came) last = now_ns();
 		if (now_ns() >= deadline)
 			return err_set(e, ERR_TIMEOUT,
-				       "%zu threads of process %d did not stop within %llu ms",
-				       pending, l->pid,
+				       "threads of process %d did not stop within %llu ms", l->pid,
 				       (unsigned long long)(l->config.max_pause_ns / NS_PER_MS));
 		if (now_ns() - last >= STUCK_AFTER_NS) give_up_stuck(l);
-		if (!came) nanosleep(&nap, NULL);
+		if (!came) live_nap(last);
 	}
 }
 
