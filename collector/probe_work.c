@@ -131,7 +131,7 @@ static int run_verb(struct probe_work *w, struct packer *packer, struct buf *res
 	const char *verb = option_string(w->options, OPT_VERB);
 	struct capture_hooks hooks = {.check = work_check, .progress = work_progress, .ctx = w};
 	if (verb && !strcmp(verb, "capture")) {
-		return capture_process(w->options, packer, &hooks, result, e);
+		return capture_run(w->options, packer, &hooks, result, e);
 	}
 	if (verb && !strcmp(verb, "stacks")) return work_answer(w, packer, answer_stacks, e);
 	if (verb && !strcmp(verb, "ps")) return work_answer(w, packer, answer_ps, e);
@@ -174,7 +174,7 @@ static void *work_main(void *arg)
 {
 	struct probe_work *w = arg;
 	struct err e = {0};
-	_cleanup_buf_ struct buf result = BUF_INIT(4000);
+	_cleanup_buf_ struct buf result = BUF_INIT(WIRE_RESULT_MAX - 1);
 	struct packer *packer = NULL;
 	struct packer_config config = {
 	    .level = (int)option_int(w->options, OPT_LEVEL),

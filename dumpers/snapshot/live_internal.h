@@ -1,10 +1,10 @@
 /*
  * The live origin's inside. live.c: lifetime, the tracer thread and its watchdog. live_plan.c: the
- * choice of the mode. live_facts.c: what /proc tells before the stop. live_stop.c: seize,
- * interrupt, registers, detach. live_restart.c: system calls that the stop cut short.
- * live_inject.c: a system call run by the target. live_cow.c: the copy-on-write child. live_reap.c:
- * its end. live_pages.c and live_shared.c: which pages there are. live_read.c: memory.
- * live_denied.c: why the kernel refused.
+ * choice of the mode. live_window.c: several at one instant. live_facts.c: what /proc tells before
+ * the stop. live_stop.c: seize, interrupt, registers, detach. live_restart.c: system calls that the
+ * stop cut short. live_inject.c: a system call run by the target. live_cow.c: the copy-on-write
+ * child. live_reap.c: its end. live_pages.c and live_shared.c: which pages there are. live_read.c:
+ * memory. live_denied.c: why the kernel refused.
  */
 #ifndef DUMPERS_SNAPSHOT_LIVE_INTERNAL_H
 #define DUMPERS_SNAPSHOT_LIVE_INTERNAL_H
@@ -13,6 +13,7 @@
 #include "dumpers/proc/cgroup.h"
 #include "dumpers/proc/stat.h"
 #include "dumpers/snapshot/live.h"
+#include "dumpers/snapshot/live_window.h"
 #include "dumpers/snapshot/regs.h"
 
 #include <pthread.h>
@@ -103,8 +104,9 @@ struct live {
 	/* The tracer thread's own, while it runs. */
 	struct tracee *tracees;
 	size_t tracee_count, tracee_cap;
-	uint8_t *known;           /* a bit for each tid in tracees */
-	uint64_t stop_started_ns; /* first interrupt; 0 before */
+	uint8_t *known;             /* a bit for each tid in tracees */
+	uint64_t stop_started_ns;   /* first interrupt; 0 before */
+	struct live_window *window; /* of those that are taken together; gone once it is held */
 
 	pthread_t tracer;
 	bool has_tracer;

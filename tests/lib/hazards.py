@@ -61,7 +61,7 @@ class Shot:
 
     def __init__(self, path, directory):
         self.core = Core(bundles.core(path, directory / "core"))
-        self.head = bundles.manifest(path)
+        self.head = bundles.taken(path)
         self.entry = bundles.manifest_entry(path, "/core")
 
     @property
