@@ -23,8 +23,9 @@ def fixture_group():
 
 @pytest.fixture(name="ring")
 def fixture_ring(targets, group):
-    """A ring of processes in a control group of its own, and its parent."""
-    target = targets.start_argv([*group.prefix, targets.path("ring"), PROCESSES])
+    """A ring of processes in a control group of its own, and its parent. One of them takes much
+    longer to stop than the others."""
+    target = targets.start_argv([*group.prefix, targets.path("ring"), PROCESSES, 500])
     yield target
     status, lines = target.finish()
     assert status == 0, lines
