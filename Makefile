@@ -187,7 +187,7 @@ test-component test-cluster test-store: test-%: test-deps
 fuzz:
 	+@$(submake) $(FUZZERS:%=$(BUILD)/fuzz/tests/fuzz/%)
 	@scripts/run-fuzzers $(BUILD) $(FUZZ_SECONDS) $(FUZZERS)
-## make soak            the suites that interrupt captures, with ten times the interruptions: hours
+## make soak            the component and cluster suites with ten times the interruptions: hours
 soak: test-deps
 	+@$(submake) all targets $(HELPERS)
 	@PODSNAP_LONG=1 scripts/run-suites $(BUILD) component cluster

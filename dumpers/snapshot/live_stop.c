@@ -17,6 +17,8 @@
 #define NAP_NS_MIN ((uint64_t)20000)
 enum { NAP_SHARE = 32, MISSES_MAX = 16 };
 #define SINGLE_STOP_NS (1 * (uint64_t)NS_PER_MS)
+/* As long as a thread takes that gets a CPU at once. */
+#define SPIN_NS 50000
 
 static void forget(struct live *l, struct tracee *t)
 {
@@ -221,6 +223,21 @@ static void interrupt(struct tracee *t)
 	ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
 }
 
+/* Spins at first. A thread that is to run on our CPU does not before we sleep: we go first. */
+static int await_single(struct live *l, struct tracee *t, struct err *e)
+{
+	const struct timespec nap = {.tv_nsec = POLL_NS};
+	uint64_t start = now_ns(), now = start;
+	int r = 0;
+
+	while (!r && t->state == TRACEE_SEIZED && now - start < SINGLE_STOP_NS) {
+		if (now - start >= SPIN_NS) nanosleep(&nap, NULL);
+		r = live_poll_tracee(l, t, e);
+		now = now_ns();
+	}
+	return r;
+}
+
 /*
  * A call of the kind that the stop makes fail is mended as soon as its thread stands; if we die
  * before, the target sees the EINTR. No kernel interface stops such a thread without it, so they
@@ -236,14 +253,11 @@ static int interrupt_singly(struct live *l, struct err *e)
 	if (!l->stop_started_ns) l->stop_started_ns = now_ns();
 	for (size_t i = 0; i < l->tracee_count; i++) {
 		struct tracee *t = &l->tracees[i];
-		uint64_t until;
-		int r = 0;
+		int r;
 
 		if (t->state != TRACEE_SEIZED || t->interrupted || !live_may_see_eintr(t)) continue;
 		interrupt(t);
-		until = now_ns() + SINGLE_STOP_NS;
-		while (!r && t->state == TRACEE_SEIZED && now_ns() < until)
-			r = live_poll_tracee(l, t, e);
+		r = await_single(l, t, e);
 		if (r) return r;
 	}
 	return 0;

@@ -35,25 +35,8 @@ def test_waiting_target_is_as_it_was(podsnap, targets, tmp_path):
     for i in range(3):
         podsnap.run("capture", "--pid", target.pid, "-o", tmp_path / f"b{i}")
         podsnap.run("stacks", "--pid", target.pid)
-    assert_same(before, proc.lasting(target.pid))
+    proc.assert_same(before, proc.lasting(target.pid))
     assert target.state() == "S"
-
-
-def assert_same(before, after):
-    for key, value in before.items():
-        if isinstance(value, dict):
-            assert_same(value, after[key])
-        else:
-            assert after[key] == value, f"{key} was {value}, is {after[key]}"
-    assert after.keys() == before.keys()
-
-
-def settled(target):
-    """Waits until the target waits for its signals, which stand unblocked as long as it does;
-    returns what must stay as it is."""
-    wait_until(lambda: int(proc.status(target.pid)["SigBlk"], 16) == 0, "wait of the target",
-               interval=0.01)
-    return proc.lasting(target.pid)
 
 
 def still_well(target):
@@ -68,7 +51,7 @@ def still_well(target):
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_capture_leaves_nothing(podsnap, targets, tmp_path, rng, sig):
     target = targets.start("memory", 96, timeout=120)
-    before = settled(target)
+    before = proc.settled(target.pid)
     start = time.monotonic()
     podsnap.run("capture", "--pid", target.pid, "-o", tmp_path / "whole")
     duration = time.monotonic() - start
@@ -93,7 +76,7 @@ def test_stopped_capture_leaves_nothing(podsnap, targets, tmp_path, rng, sig):
         still_well(target)
     print(outcomes)
     assert outcomes["stopped"] > 0
-    assert_same(before, settled(target))
+    proc.assert_same(before, proc.settled(target.pid))
     assert proc.running_from(podsnap.path) == []
 
 
@@ -101,7 +84,7 @@ def test_stopped_capture_leaves_nothing(podsnap, targets, tmp_path, rng, sig):
 def test_killed_podsnap_lets_the_target_go(podsnap, targets, tmp_path, mode):
     """SIGKILL leaves podsnap no last word: the kernel detaches, and the target must run."""
     target = targets.start("memory", 1024, timeout=120)
-    before = settled(target)
+    before = proc.settled(target.pid)
     running = podsnap.start("capture", "--pid", target.pid, "-o", "-", *mode)
     wait_until(lambda: target.state() == "t", "stop of the target", interval=0.001)
     running.kill()
@@ -110,4 +93,4 @@ def test_killed_podsnap_lets_the_target_go(podsnap, targets, tmp_path, mode):
     # What a killed run left, the next one takes along.
     podsnap.run("capture", "--pid", target.pid, "-o", tmp_path / "next")
     still_well(target)
-    assert_same(before, settled(target))
+    proc.assert_same(before, proc.settled(target.pid))

@@ -14,9 +14,9 @@ from lib.cgroups import Group
 from lib.corefile import FILE, PAGE
 from lib.hazards import Hazard, Shot, SlowReader
 from lib.possible import not_possible_here
+from lib.soak import LONG
 from lib.wait import wait_until
 
-LONG = os.environ.get("PODSNAP_LONG") == "1"
 USER = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"]
 MIB = 1 << 20
 

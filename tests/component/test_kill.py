@@ -8,9 +8,9 @@ import pytest
 
 from lib import proc
 from lib.podsnap import clean_environment
+from lib.soak import LONG
 from lib.wait import wait_until
 
-LONG = os.environ.get("PODSNAP_LONG") == "1"
 MOMENTS = None if LONG else 60  # None: every one
 RANDOM_KILLS = 1000 if LONG else 60
 

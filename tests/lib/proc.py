@@ -3,6 +3,8 @@
 import glob
 import os
 
+from lib.wait import wait_until
+
 
 def status(pid):
     """The fields of /proc/PID/status."""
@@ -65,6 +67,38 @@ def lasting(pid):
         return {"fields": {key: fields[key] for key in LASTING if key in fields},
                 "threads": sorted(map(int, os.listdir(f"/proc/{pid}/task"))),
                 "children": children(pid), "descriptors": descriptors(pid), "maps": maps.read()}
+
+
+def settled(pid):
+    """The same of a process that waits for signals: they stand unblocked as long as it does."""
+    wait_until(lambda: int(status(pid)["SigBlk"], 16) == 0, "wait of the target", interval=0.01)
+    return lasting(pid)
+
+
+def assert_same(before, after):
+    """Of two that lasting() returned; says what differs."""
+    for key, value in before.items():
+        if isinstance(value, dict):
+            assert_same(value, after[key])
+        else:
+            assert after[key] == value, f"{key} was {value}, is {after[key]}"
+    assert after.keys() == before.keys()
+
+
+def regions(pid):
+    """Its mappings as [start, end, name], neighbours of one name as one: where the heap's growth
+    splits them is left out. Without the main heap, which ends where it likes."""
+    found = []
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as lines:
+        for line in lines:
+            fields = line.split(maxsplit=5)
+            start, end = fields[0].split("-")
+            name = fields[5].rstrip() if len(fields) > 5 else ""
+            if found and found[-1][1:] == [start, name]:
+                found[-1][1] = end
+            elif name != "[heap]":
+                found.append([start, end, name])
+    return found
 
 
 def running_from(path):

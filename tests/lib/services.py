@@ -59,9 +59,13 @@ def nginx(targets, directory):
     return target
 
 
+def postgresql_programs():
+    return sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+
+
 def postgresql(targets, directory):
     """Refuses to be root, so it runs as the user that its package made."""
-    programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+    programs = postgresql_programs()
     user = pwd.getpwnam("postgres")
     data = os.path.join(directory, "data")
     os.chown(directory, user.pw_uid, user.pw_gid)
