@@ -18,7 +18,6 @@ enum { ZOMBIES_MAX = 64, THREADS_TRIED_MAX = 16 };
 #define STUCK_NS (10 * (uint64_t)NS_PER_MS)
 #define STOP_NS (500 * (uint64_t)NS_PER_MS)
 #define CALL_NS (1 * (uint64_t)NS_PER_S)
-#define NAP_NS 20000
 
 /* Pids as the target numbers them. */
 struct zombies {
@@ -69,8 +68,7 @@ static void look_if_stuck(struct live *l, struct tracee *t)
 /* Seizes a thread and waits for it to stand; false if it does not. */
 static bool stop_one(struct live *l, struct tracee *t)
 {
-	const struct timespec nap = {.tv_nsec = NAP_NS};
-	uint64_t deadline = now_ns() + STOP_NS, stuck_at = now_ns() + STUCK_NS;
+	uint64_t start = now_ns();
 
 	if (ptrace(PTRACE_SEIZE, t->tid, NULL, NULL) < 0) {
 		/* Still seized by the pause: what did not stand could not be let go. */
@@ -79,10 +77,10 @@ static bool stop_one(struct live *l, struct tracee *t)
 	}
 	t->state = TRACEE_SEIZED;
 	ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
-	while (t->state == TRACEE_SEIZED && now_ns() < deadline) {
+	while (t->state == TRACEE_SEIZED && now_ns() - start < STOP_NS) {
 		if (live_poll_tracee(l, t, NULL)) return false;
-		if (t->state == TRACEE_SEIZED && now_ns() >= stuck_at) look_if_stuck(l, t);
-		if (t->state == TRACEE_SEIZED) nanosleep(&nap, NULL);
+		if (t->state == TRACEE_SEIZED && now_ns() - start >= STUCK_NS) look_if_stuck(l, t);
+		if (t->state == TRACEE_SEIZED) live_nap(start);
 	}
 	return t->state == TRACEE_STOPPED;
 }

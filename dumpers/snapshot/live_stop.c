@@ -210,7 +210,8 @@ static int collect(struct live *l, struct err *e)
 				       "threads of process %d did not stop within %llu ms", l->pid,
 				       (unsigned long long)(l->config.max_pause_ns / NS_PER_MS));
 		if (now_ns() - last >= STUCK_AFTER_NS) give_up_stuck(l);
-		if (!came) live_nap(last);
+		/* Also when some came: those that run next may be waiting for our CPU. */
+		live_nap(last);
 	}
 }
 
@@ -226,12 +227,11 @@ static void interrupt(struct tracee *t)
 /* Spins at first. A thread that is to run on our CPU does not before we sleep: we go first. */
 static int await_single(struct live *l, struct tracee *t, struct err *e)
 {
-	const struct timespec nap = {.tv_nsec = POLL_NS};
 	uint64_t start = now_ns(), now = start;
 	int r = 0;
 
 	while (!r && t->state == TRACEE_SEIZED && now - start < SINGLE_STOP_NS) {
-		if (now - start >= SPIN_NS) nanosleep(&nap, NULL);
+		if (now - start >= SPIN_NS) live_nap(start);
 		r = live_poll_tracee(l, t, e);
 		now = now_ns();
 	}
