@@ -2,8 +2,8 @@
 #ifndef COLLECTOR_LOCAL_TARGET_H
 #define COLLECTOR_LOCAL_TARGET_H
 
-#include "base/json.h"
 #include "base/cpu_limit.h"
+#include "base/json.h"
 #include "collector/local_capture.h"
 #include "collector/local_core.h"
 #include "dumpers/snapshot/live.h"

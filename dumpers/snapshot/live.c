@@ -347,7 +347,7 @@ static int prepare(struct live *l, const struct process *target, struct err *e)
 	cgroup_meter_open(target, &l->meter);
 	room = cgroup_meter_room(&l->meter);
 	if (l->config.max_memory) room = MIN(room, l->config.max_memory);
-	plan_look(target, room, &facts);
+	plan_look(target, room / l->together, &facts);
 	l->suspend_seccomp = facts.may_suspend_seccomp;
 	l->passed_filters = facts.same_filters ? facts.seccomp_filters : 0;
 	l->inject_image = calloc(1, INJECT_IMAGE_MAX);
@@ -360,14 +360,15 @@ static int prepare(struct live *l, const struct process *target, struct err *e)
 }
 
 /* Everything before the first thread of it is touched. */
-static int begin(const struct process *target, const struct live_config *config, struct live **ret,
-		 struct err *e)
+static int begin(const struct process *target, size_t together, const struct live_config *config,
+		 struct live **ret, struct err *e)
 {
 	struct live *l = live_new(target, config);
 	int r;
 
 	*ret = l;
 	if (!l) return err_set(e, ERR_NO_MEMORY, "snapshot of process %d", target->pid);
+	l->together = together;
 	r = open_target(l, target, e);
 	return r ? r : prepare(l, target, e);
 }
@@ -394,7 +395,7 @@ static void open_together(struct opening *v, const struct process *targets, size
 	size_t members = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		v[i].r = begin(&targets[i], config, &v[i].live, &errs[i]);
+		v[i].r = begin(&targets[i], count, config, &v[i].live, &errs[i]);
 		members += !v[i].r && v[i].live->plan.mode != SNAPSHOT_NOSTOP;
 	}
 	live_window_init(&window, members);

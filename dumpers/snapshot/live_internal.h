@@ -99,6 +99,8 @@ struct live {
 	struct cow_foreign *foreign; /* ascending; owned, with their copies */
 	size_t foreign_count;
 	struct cgroup_meter meter;
+	size_t
+	    together; /* how many snapshots were taken with it, for which its room must do, too */
 	bool forget_failed;
 
 	/* The tracer thread's own, while it runs. */
