@@ -7,9 +7,8 @@ import signal
 import pytest
 
 from lib import bundle as bundles
-from lib import proc
+from lib import proc, rings
 from lib.cgroups import Group
-from lib.debugger import gdb
 from lib.wait import wait_until
 
 PROCESSES = 8
@@ -31,40 +30,17 @@ def fixture_ring(targets, group):
     assert status == 0, lines
 
 
-def cores(path, directory):
-    """{name of the process's folder: its core}."""
-    bundles.extract(path, directory)
-    found = {name: os.path.join(directory, name, "core") for name in os.listdir(directory)}
-    return {name: core for name, core in found.items() if os.path.exists(core)}
-
-
-def number_in(program, core):
-    said = gdb(program, core, "-ex", "print ring_last")
-    return int(re.search(r"^\$1 = (\d+)$", said, re.M)[1])
-
-
-def processes(path):
-    return {item["dir"]: item for item in bundles.manifest(path)["processes"]}
-
-
 @pytest.mark.parametrize("mode", ["cow", "stop"])
 def test_all_are_taken_at_one_instant(podsnap, targets, ring, tmp_path, mode):
-    """A number goes round among them some hundred thousand times a second."""
     path = tmp_path / "b"
     done = podsnap.run("capture", "--pid", ring.pid, "--all", "-o", path, f"--snapshot={mode}",
                        "--max-pause", "60s")
     assert re.search(rf"{PROCESSES + 1} processes, each paused for at most \d", done.stderr)
     podsnap.run("verify", path)
-    taken = processes(path)
-    assert len(taken) == PROCESSES + 1
+    taken = rings.taken(path)
     assert {item["mode"] for item in taken.values()} == {mode}
     assert all(item["pause_ns"] > 0 and not item["released_early"] for item in taken.values())
-    found = cores(path, str(tmp_path / "all"))
-    assert set(found) == set(taken)
-    numbers = [number_in(targets.path("ring"), core) for name, core in found.items()
-               if not name.startswith(f"{ring.pid}-")]
-    assert len(numbers) == PROCESSES
-    assert min(numbers) > 0 and max(numbers) - min(numbers) <= PROCESSES
+    rings.check_one_instant(path, targets.path("ring"), PROCESSES, tmp_path / "all")
     assert proc.status(ring.pid)["TracerPid"] == "0"
 
 
@@ -74,7 +50,7 @@ def test_one_after_the_other_is_not_one_instant(podsnap, targets, ring, tmp_path
     for pid in proc.children(ring.pid):
         path = tmp_path / str(pid)
         podsnap.run("capture", "--pid", pid, "-o", path)
-        numbers.append(number_in(targets.path("ring"),
+        numbers.append(rings.number_in(targets.path("ring"),
                                  bundles.core(path, tmp_path / f"{pid}.core")))
     assert max(numbers) - min(numbers) > PROCESSES
 
@@ -103,7 +79,7 @@ def test_one_that_cannot_be_taken_does_not_stop_the_others(podsnap, targets, rin
     assert "partial bundle" in done.stderr and "left out" not in done.stderr
     failed = bundles.manifest_entry(path, f"{held}-ring/core")
     assert failed["status"] == "failed" and f"traced by process {tracer.pid}" in failed["reason"]
-    assert len(processes(path)) == PROCESSES
+    assert len(rings.taken(path)) == PROCESSES
     podsnap.run("verify", path)
 
 
@@ -112,7 +88,7 @@ def test_process_alone_is_all_of_itself(podsnap, targets, group, tmp_path):
     path = tmp_path / "b"
     done = podsnap.run("capture", "--pid", target.pid, "--all", "-o", path)
     assert "process paused for" in done.stderr
-    assert list(processes(path)) == [f"{target.pid}-threads"]
+    assert list(rings.taken(path)) == [f"{target.pid}-threads"]
     target.finish()
 
 
