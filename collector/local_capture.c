@@ -137,6 +137,7 @@ static int end_core(struct capture *c, const struct core_entry *ce, struct err *
 			 human_duration(c->pause.pause_ns, pause),
 			 c->pause.why ? c->pause.why : "it ended");
 	}
+	log_warn("%s/core is incomplete: %s", c->dir, reason);
 	return packer_end(c->packer, ENTRY_PARTIAL, reason, e);
 }
 
