@@ -44,18 +44,21 @@ int capture_pick_pid(const struct options *options, pid_t *ret, struct err *e)
 	return process_pick(ret, e);
 }
 
-/* What the quota of our control group amounts to, rounded up; a node has many more. */
-static int quota_cpus(void)
+/* What our control group allows: the CPU quota, rounded up, for a node has many more; of the tasks
+ * that its pids limit leaves, two are for the tracer and the child. */
+static int group_threads(void)
 {
 	_cleanup_free_ struct cgroup_info *info = calloc(1, sizeof *info);
 	_cleanup_process_ struct process self = PROCESS_INIT;
 	if (!info || process_open(getpid(), &self, NULL)) return COMPRESSORS_MAX;
 	process_cgroup(&self, info);
 	uint64_t quota = info->cpu_quota_us, period = info->cpu_period_us;
-	if (quota >= CGROUP_UNKNOWN || period >= CGROUP_UNKNOWN || period == 0) {
-		return COMPRESSORS_MAX;
-	}
-	return (int)MIN(quota / period + (quota % period != 0), (uint64_t)COMPRESSORS_MAX);
+	uint64_t limit = info->pids.limit, usage = info->pids.usage, threads = COMPRESSORS_MAX;
+	if (quota < CGROUP_UNKNOWN && period < CGROUP_UNKNOWN && period > 0)
+		threads = MIN(threads, quota / period + (quota % period != 0));
+	if (limit < CGROUP_UNKNOWN && usage < CGROUP_UNKNOWN)
+		threads = MIN(threads, limit - MIN(limit, usage + 2));
+	return (int)threads;
 }
 
 int capture_threads(const struct options *options)
@@ -64,7 +67,7 @@ int capture_threads(const struct options *options)
 	cpu_set_t set;
 	if (threads == 0) {
 		threads = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
-		threads = MAX(MIN(threads, quota_cpus()), 1);
+		threads = MAX(MIN(threads, group_threads()), 1);
 	}
 	log_debug("threads that compress: %d", threads);
 	return threads;

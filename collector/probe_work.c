@@ -2,6 +2,7 @@
 
 #include "base/human.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "collector/local_answer.h"
 #include "collector/local_capture.h"
 #include "dumpers/proc/cgroup.h"
@@ -231,9 +232,7 @@ int probe_work_start(struct probe_link *link, const void *request, size_t len,
 		bool verbose = option_bool(w->options, OPT_VERBOSE);
 		log_set_level(trace ? LOG_TRACE : verbose ? LOG_DEBUG : LOG_INFO);
 		log_set_sink(log_to_wire, link);
-		if (pthread_create(&w->thread, NULL, work_main, w)) {
-			r = err_set(e, ERR_LIMIT, "cannot start a thread: a pids limit?");
-		}
+		r = thread_start(&w->thread, work_main, w, e);
 	}
 	if (r) {
 		options_free(w->options);
