@@ -6,6 +6,7 @@ import re
 import select
 import signal
 import struct
+import subprocess
 
 import pytest
 
@@ -99,29 +100,40 @@ def test_private_file_mapping(hazard, shoot, tmp_path, rng):
     check_cow(target, shot)
 
 
+class Setting:
+    """A setting of the machine (proc(5), sys), as it was at the end of the with block."""
+
+    def __init__(self, path, key):
+        self.path = path
+        if not os.access(path, os.W_OK):
+            not_possible_here(key)
+        self.before = self.value
+
+    @property
+    def value(self):
+        with open(self.path, encoding="ascii") as file:
+            return int(file.read())
+
+    @value.setter
+    def value(self, value):
+        with open(self.path, "w", encoding="ascii") as file:
+            file.write(str(value))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.value = self.before
+
+
 @pytest.fixture
 def huge_pages():
     """Four in the pool."""
-    path = "/proc/sys/vm/nr_hugepages"
-
-    def value():
-        with open(path, encoding="ascii") as file:
-            return int(file.read())
-
-    def set_value(count):
-        with open(path, "w", encoding="ascii") as file:
-            file.write(str(count))
-
-    if not os.access(path, os.W_OK):
-        not_possible_here("hugetlb")
-    before = value()
-    set_value(before + 4)
-    try:
-        if value() < before + 4:
+    with Setting("/proc/sys/vm/nr_hugepages", "hugetlb") as pool:
+        pool.value = pool.before + 4
+        if pool.value < pool.before + 4:
             not_possible_here("hugetlb")
         yield
-    finally:
-        set_value(before)
 
 
 def test_huge_pages_of_a_pool(hazard, shoot, huge_pages):
@@ -179,6 +191,26 @@ def test_no_more_processes_in_its_group(hazard, shoot):
         check_stop(target, shoot(target.pid), "pids limit")
 
 
+def memory_to_promise():
+    """Bytes, when the kernel promises no more than it has (proc(5), vm.overcommit_memory)."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        fields = {line.split(":")[0]: int(line.split()[1]) << 10 for line in file}
+    return fields["CommitLimit"] - fields["Committed_AS"]
+
+
+def test_no_memory_to_promise(hazard, shoot):
+    """More than half of it is the target's, which is too much to fork. Other programs of the
+    machine are held to the same, so this is for the time of the capture only."""
+    setting = Setting("/proc/sys/vm/overcommit_memory", "overcommit")
+    if memory_to_promise() < 1 << 30:
+        not_possible_here("overcommit")
+    target = hazard("reserve", memory_to_promise() * 6 // 10 // MIB)
+    with setting:
+        setting.value = 2
+        shot = shoot(target.pid)
+    check_stop(target, shot, "fork failed.*Cannot allocate memory")
+
+
 # --- what it is doing ------------------------------------------------------------------------------
 
 def test_traced_already(hazard, shoot, targets):
@@ -216,6 +248,56 @@ def test_the_only_thread_in_vfork(hazard, shoot):
     shot.check(target, torn={name for name, _, _ in target.areas()})
     os.kill(child, signal.SIGUSR2)
     assert target.target.wait_line("vfork ") == "vfork 300"
+
+
+@pytest.fixture
+def frozen(tmp_path):
+    """A directory in which writers wait, uninterruptibly, until the function that comes with it is
+    called."""
+    image, directory = tmp_path / "image", tmp_path / "frozen"
+    image.write_bytes(bytes(4 * MIB))
+    directory.mkdir()
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    if subprocess.run(["mount", "-o", "loop", image, directory], check=False).returncode:
+        not_possible_here("loop-mount")
+
+    def freeze(on):
+        subprocess.run(["fsfreeze", "-f" if on else "-u", directory], check=on)
+
+    try:
+        freeze(True)
+        yield directory, lambda: freeze(False)
+    finally:
+        freeze(False)
+        subprocess.run(["umount", "-l", directory], check=True)
+
+
+def start_writer(hazard, mode, directory):
+    target = hazard(mode, directory / "file")
+    wait_until(lambda: proc.state(target.pid) == "D", "wait in the kernel")
+    return target
+
+
+def test_a_thread_in_a_write_that_hangs(hazard, shoot, frozen):
+    directory, thaw = frozen
+    target = start_writer(hazard, "write", directory)
+    shot = shoot(target.pid)
+    assert proc.state(target.pid) == "D"
+    thaw()
+    target.target.wait_line("written")
+    check_cow(target, shot)
+
+
+def test_the_only_thread_in_a_write_that_hangs(hazard, shoot, frozen):
+    """Nothing of it can be stopped, and it goes on as soon as it can."""
+    directory, thaw = frozen
+    target = start_writer(hazard, "write-alone", directory)
+    shot = shoot(target.pid, expect=(3,))
+    assert shot.mode == "nostop" and "uninterruptible" in shot.reason
+    shot.check(target, torn={name for name, _, _ in target.areas()})
+    thaw()
+    target.target.wait_line("written")
+    assert proc.status(target.pid)["TracerPid"] == "0"
 
 
 def test_stopped(hazard, shoot):
