@@ -1,7 +1,7 @@
 #include "dumpers/snapshot/live_cow.h"
 #include "base/log.h"
 #include "base/search.h"
-#include "dumpers/proc/scan.h"
+#include "dumpers/proc/smaps.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-enum { SMAPS_TEXT_MAX = 512 << 20 };
 enum { PAGE = 4096 };
 enum { OTHERS_NEED = 24 << 20 };               /* what else is allocated while there is a child */
 #define ADDRESS_END 0x7ffffffff000u            /* TASK_SIZE */
@@ -236,42 +235,18 @@ static int open_childs(struct live *l, const char *name, int flags, int *ret, st
 	return *ret < 0 ? err_errno(e, "%s of the forked child of process %d", name, l->pid) : 0;
 }
 
-static bool is_map_line(struct scan line, struct range *ret)
+static int add_if_wiped(void *ctx, const struct range *map, struct scan flags, struct err *e)
 {
-	return scan_u64(&line, 16, &ret->start) && scan_char(&line, '-') &&
-	       scan_u64(&line, 16, &ret->end);
-}
-
-/* "VmFlags: rd wr mr mw me wf ac" ends each map of smaps (proc_pid_smaps(5)). */
-static bool is_wiped(struct scan line)
-{
-	struct scan flag;
-
-	if (!scan_literal(&line, "VmFlags:")) return false;
-	while (scan_field(&line, &flag)) {
-		if (scan_equals(&flag, "wf")) return true;
-	}
-	return false;
+	return smaps_has(flags, "wf") ? add_foreign(ctx, map->start, map->end, NULL, e) : 0;
 }
 
 static int find_wiped(struct live *l, struct err *e)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT(SMAPS_TEXT_MAX);
-	struct range map = {0}, found;
-	struct scan s, line;
-	char path[64];
-	int r = 0;
+	_cleanup_close_ int fd = -1;
 
-	snprintf(path, sizeof(path), "../%d/smaps", l->child);
-	if (io_read_file(l->proc_fd, path, &text, NULL)) return 0;
-	s = scan_of(text.data, text.len);
-	while (!r && scan_line(&s, &line)) {
-		if (is_map_line(line, &found))
-			map = found;
-		else if (is_wiped(line))
-			r = add_foreign(l, map.start, map.end, NULL, e);
-	}
-	return r;
+	/* A kernel may be built without it. */
+	if (open_childs(l, "smaps", O_RDONLY, &fd, NULL)) return 0;
+	return smaps_read(fd, add_if_wiped, l, e);
 }
 
 static int compare_foreign(const void *a, const void *b)
