@@ -65,6 +65,15 @@ def test_kept_out_of_forks(hazard, shoot):
     check_cow(target, shoot(target.pid))
 
 
+def test_too_much_kept_out_of_forks(hazard, shoot, rng):
+    """Seen after the fork, which is undone: the target stands on, and is copied."""
+    target = hazard("dontfork", 65)
+    shot = shoot(target.pid, "--max-pause=10m")
+    assert shot.mode == "stop" and "64 MiB are kept out of its forks" in shot.reason
+    shot.check(target, rng)
+    target.check_unharmed()
+
+
 def test_wiped_in_forks(hazard, shoot):
     """Only the running process has it: right as long as it is not written, and called torn."""
     target = hazard("wipeonfork")

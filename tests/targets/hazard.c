@@ -134,11 +134,13 @@ static void set_up_bulk(void)
 	fill("bulk", anonymous(BULK), BULK);
 }
 
+/* ARG MiB, or a few pages. */
 static void advise(const char *name, int advice)
 {
-	void *memory = fill(name, anonymous(SMALL), SMALL);
+	size_t len = arg ? strtoul(arg, NULL, 10) << 20 : SMALL;
+	void *memory = fill(name, anonymous(len), len);
 
-	if (madvise(memory, SMALL, advice) < 0) die("madvise");
+	if (madvise(memory, len, advice) < 0) die("madvise");
 	/* As much as nobody touched, which reads as zeros. */
 	if (madvise(anonymous(SMALL), SMALL, advice) < 0) die("madvise");
 }
