@@ -17,18 +17,23 @@ enum { TARGETS_MAX = 128, COMPRESSORS_MAX = 4 };
 
 /* --- how many threads --- */
 
-/* What the quota of our control group amounts to, rounded up; a node has many more. */
-static uint64_t quota_cpus(void)
+/* What our control group allows: the CPU quota, rounded up, for a node has many more; of the tasks
+ * that its pids limit leaves, two are for the tracer and the child. */
+static uint64_t group_threads(void)
 {
 	_cleanup_free_ struct cgroup_info *info = calloc(1, sizeof *info);
 	_cleanup_process_ struct process self = PROCESS_INIT;
 	if (!info || process_open(getpid(), &self, NULL)) return COMPRESSORS_MAX;
 	process_cgroup(&self, info);
 	uint64_t quota = info->cpu_quota_us, period = info->cpu_period_us;
-	if (quota >= CGROUP_UNKNOWN || period >= CGROUP_UNKNOWN || period == 0) {
-		return COMPRESSORS_MAX;
+	uint64_t limit = info->pids.limit, usage = info->pids.usage, threads = COMPRESSORS_MAX;
+	if (quota < CGROUP_UNKNOWN && period < CGROUP_UNKNOWN && period > 0) {
+		threads = MIN(threads, quota / period + (quota % period != 0));
 	}
-	return quota / period + (quota % period != 0);
+	if (limit < CGROUP_UNKNOWN && usage < CGROUP_UNKNOWN) {
+		threads = MIN(threads, limit - MIN(limit, usage + 2));
+	}
+	return threads;
 }
 
 /* What --cpu-limit leaves, rounded up. */
@@ -44,7 +49,7 @@ int capture_threads(const struct options *options)
 	cpu_set_t set;
 	if (threads == 0) {
 		uint64_t most = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
-		most = MIN(MIN(most, quota_cpus()), limit_cpus(options));
+		most = MIN(MIN(most, group_threads()), limit_cpus(options));
 		threads = (int)MIN(MAX(most, 1u), (uint64_t)COMPRESSORS_MAX);
 	}
 	log_debug("threads that compress: %d", threads);

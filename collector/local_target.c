@@ -120,6 +120,7 @@ static int end_core(const struct dump *d, struct err *e)
 	char reason[BUNDLE_REASON_MAX];
 	if (!d->core_torn) return packer_end(d->capture->packer, ENTRY_OK, NULL, e);
 	say_why_torn(d, reason, sizeof reason);
+	log_warn("%s/core is incomplete: %s", d->target->dir, reason);
 	return packer_end(d->capture->packer, ENTRY_PARTIAL, reason, e);
 }
 

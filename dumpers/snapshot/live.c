@@ -47,9 +47,13 @@ static int freeze(struct live *l, struct err *e)
 	if (l->plan.mode == SNAPSHOT_STOP) return live_read_maps(l, &l->base.maps, e);
 	r = live_cow_fork(l, &why);
 	if (!r) {
+		/* Memory is watched from the adoption on. */
+		bool before = live_cow_may_exhaust(l);
+
+		if (before) r = live_cow_adopt(l, e);
 		live_detach(l);
 		note_pause(l);
-		return live_cow_adopt(l, e);
+		return before ? r : live_cow_adopt(l, e);
 	}
 	if (r != -ERR_UNSUPPORTED || l->config.mode == SNAPSHOT_COW) {
 		if (e) *e = why;

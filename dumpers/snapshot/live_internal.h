@@ -3,8 +3,9 @@
  * choice of the mode. live_window.c: several at one instant. live_facts.c: what /proc tells before
  * the stop. live_stop.c: seize, interrupt, registers, detach. live_restart.c: system calls that the
  * stop cut short. live_inject.c: a system call run by the target. live_cow.c: the copy-on-write
- * child. live_reap.c: its end. live_pages.c and live_shared.c: which pages there are. live_read.c:
- * memory. live_denied.c: why the kernel refused.
+ * child. live_ballast.c: that it is the one the OOM killer takes. live_reap.c: its end.
+ * live_pages.c and live_shared.c: which pages there are. live_read.c: memory. live_denied.c: why
+ * the kernel refused.
  */
 #ifndef DUMPERS_SNAPSHOT_LIVE_INTERNAL_H
 #define DUMPERS_SNAPSHOT_LIVE_INTERNAL_H
@@ -94,6 +95,10 @@ struct live {
 	uint64_t inject_frame;                /* where the image went last, ... */
 	size_t inject_len;                    /* ... over that many bytes of inject_saved */
 	pid_t child;                          /* as this program numbers it; 0 none */
+	bool child_stands;                    /* it was waited for */
+	struct range ballast;                 /* in the child */
+	bool stopping_again;
+	bool child_ended; /* there was one: its zombie may be left */
 	int child_mem_fd, child_pagemap_fd;
 	atomic_bool reads_child;
 	struct cow_foreign *foreign; /* ascending; owned, with their copies */
@@ -168,6 +173,9 @@ void live_hurry(bool hurry);
  */
 void live_nap(uint64_t since_ns);
 int live_stop(struct live *l, struct err *e);
+/* After live_detach and live_publish_threads: the threads stand once more, as far as they can be
+ * stopped. Their registers are not read again. */
+void live_stop_again(struct live *l);
 void live_detach(struct live *l);
 /* Bytes that the vector state of a thread may have. */
 size_t live_xstate_room(void);

@@ -131,7 +131,7 @@ int live_poll_tracee(struct live *l, struct tracee *t, struct err *e)
 	if (ptrace(PTRACE_GETREGSET, t->tid, (void *)(uintptr_t)NT_PRSTATUS, &gregs) == 0)
 		t->facts.gregs_len = gregs.iov_len;
 	live_repair_restart(l, t);
-	return read_registers(l, t, e);
+	return l->stopping_again ? 0 : read_registers(l, t, e);
 }
 
 static bool cannot_stop(struct live *l, const struct tracee *t)
@@ -339,6 +339,19 @@ int live_stop(struct live *l, struct err *e)
 		"all its threads are in uninterruptible waits, and cannot be stopped");
 	return err_hint(e, "wait for the end of that (a vfork, a file system that hangs), or take "
 			   "it unstopped: --snapshot=nostop");
+}
+
+void live_stop_again(struct live *l)
+{
+	for (size_t i = 0; i < l->tracee_count; i++) {
+		struct tracee *t = &l->tracees[i];
+
+		if (t->state == TRACEE_STOPPED) *t = (struct tracee){.tid = t->tid};
+	}
+	l->stop_started_ns = 0;
+	l->stopping_again = true;
+	stop_rounds(l, NULL);
+	l->stopping_again = false;
 }
 
 /* One that did not stop in time may stand by now. */

@@ -122,17 +122,25 @@ static void set_up_plain(void)
 	fill("bulk", anonymous(len), len);
 }
 
+/* ARG MiB that nobody touches. */
+static void set_up_reserve(void)
+{
+	anonymous(strtoul(arg, NULL, 10) << 20);
+}
+
 /* More than fits between a capture and its reader. */
 static void set_up_bulk(void)
 {
 	fill("bulk", anonymous(BULK), BULK);
 }
 
+/* ARG MiB, or a few pages. */
 static void advise(const char *name, int advice)
 {
-	void *memory = fill(name, anonymous(SMALL), SMALL);
+	size_t len = arg ? strtoul(arg, NULL, 10) << 20 : SMALL;
+	void *memory = fill(name, anonymous(len), len);
 
-	if (madvise(memory, SMALL, advice) < 0) die("madvise");
+	if (madvise(memory, len, advice) < 0) die("madvise");
 	/* As much as nobody touched, which reads as zeros. */
 	if (madvise(anonymous(SMALL), SMALL, advice) < 0) die("madvise");
 }
@@ -342,6 +350,15 @@ static void run_vfork(void)
 	wait_for_ever();
 }
 
+/* Makes the file ARG, and waits in the kernel until it may. */
+static void run_write(void)
+{
+	if (open(arg, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0) die(arg);
+	printf("written\n");
+	fflush(stdout);
+	wait_for_ever();
+}
+
 static void run_leader(void)
 {
 	pthread_exit(NULL);
@@ -460,6 +477,7 @@ static const struct mode {
 	bool alone; /* run() comes before the second thread */
 } modes[] = {
     {"plain", set_up_plain, NULL, NULL},
+    {"reserve", set_up_reserve, NULL, NULL},
     {"dontfork", set_up_dontfork, NULL, NULL},
     {"wipeonfork", set_up_wipeonfork, NULL, NULL},
     {"shared", set_up_shared, NULL, NULL, end_shared},
@@ -474,6 +492,8 @@ static const struct mode {
     {"nproc", NULL, run_nproc, NULL},
     {"vfork", NULL, run_vfork, NULL},
     {"vfork-alone", NULL, run_vfork, NULL, NULL, true},
+    {"write", NULL, run_write, NULL},
+    {"write-alone", NULL, run_write, NULL, NULL, true},
     {"leader", NULL, run_leader, NULL},
     {"timer", set_up_timer, NULL, NULL},
     {"exec", set_up_bulk, NULL, act_exec},
