@@ -11,6 +11,7 @@
 
 #define STALL_DEFAULT_NS (2 * (uint64_t)NS_PER_S)
 #define WINDOW_NS_MAX (10 * (uint64_t)NS_PER_S)
+#define LATECOMER_NS (1 * (uint64_t)NS_PER_MS)
 #define WATCH_NS_MAX (50 * (uint64_t)NS_PER_MS)
 /* As fast as a process can write to pages it shares with its child: a fault each. */
 #define COW_WRITE_BYTES_PER_S_MAX (4 * GIB)
@@ -179,6 +180,7 @@ static void hold_child(struct live *l)
 	while (!l->release_wanted) {
 		uint64_t wait_ns = watch_memory(l, room_before);
 
+		if (live_detach_latecomers(l)) wait_ns = MIN(wait_ns, LATECOMER_NS);
 		if (!atomic_load(&l->reads_child)) l->why = "memory got scarce";
 		if (l->why) return;
 		if (l->forget.count)

@@ -22,7 +22,7 @@
 #include <sys/user.h>
 
 enum tracee_state {
-	TRACEE_KNOWN,   /* seen, not seized */
+	TRACEE_KNOWN,   /* seen, not seized, or let go */
 	TRACEE_SEIZED,  /* seized and running, or on its way to the stop */
 	TRACEE_STOPPED, /* stands */
 	TRACEE_STUCK,   /* seized, but in the kernel where it cannot stop (D), or a zombie leader */
@@ -36,6 +36,8 @@ struct tracee {
 	int signal;       /* it stands before the delivery of this signal, which detach passes on */
 	bool interrupted; /* PTRACE_INTERRUPT was asked for */
 	bool repaired;    /* its system call was set to restart */
+	bool stood;       /* its facts are those of the pause */
+	bool parent;      /* it has children, and is in a call that a stop makes fail */
 	struct snapshot_thread facts;
 };
 
@@ -176,7 +178,20 @@ int live_stop(struct live *l, struct err *e);
 /* After live_detach and live_publish_threads: the threads stand once more, as far as they can be
  * stopped. Their registers are not read again. */
 void live_stop_again(struct live *l);
+/*
+ * Lets all go that stand. A thread that is traced is sent also the signals that it ignores, SIGCHLD
+ * of its children above all (kernel/signal.c, sig_ignored); while it stands, another one is woken
+ * for them. If that one is traced it stops, and its call is mended; if not, it may see an EINTR. So
+ * those that signals may be for go first, and those in such calls last.
+ */
 void live_detach(struct live *l);
+/* Those that came late to their stop, and stand now, go on. Returns whether there are more. */
+bool live_detach_latecomers(struct live *l);
+/* After live_detach, when threads were seized and not stopped: those go on that stopped for such a
+ * signal. */
+void live_detach_woken(struct live *l);
+/* Whether a thread has children; false where the kernel does not tell (CONFIG_PROC_CHILDREN). */
+bool live_has_children(struct live *l, pid_t tid);
 /* Bytes that the vector state of a thread may have. */
 size_t live_xstate_room(void);
 /* Gives a thread that buffer, if it has none. */

@@ -19,6 +19,8 @@ enum { NAP_SHARE = 32, MISSES_MAX = 16 };
 #define SINGLE_STOP_NS (1 * (uint64_t)NS_PER_MS)
 /* As long as a thread takes that gets a CPU at once. */
 #define SPIN_NS 50000
+#define WOKEN_NS_MAX (100 * (uint64_t)NS_PER_MS)
+enum { STATUS_TEXT_MAX = 8192 };
 
 static void forget(struct live *l, struct tracee *t)
 {
@@ -126,6 +128,7 @@ int live_poll_tracee(struct live *l, struct tracee *t, struct err *e)
 		return 0;
 	}
 	t->state = TRACEE_STOPPED;
+	t->stood = true;
 	/* No event: it stands before a signal. EVENT_STOP: our interrupt, or a group stop. */
 	t->signal = status >> 16 == 0 ? WSTOPSIG(status) : 0;
 	if (ptrace(PTRACE_GETREGSET, t->tid, (void *)(uintptr_t)NT_PRSTATUS, &gregs) == 0)
@@ -163,6 +166,7 @@ static void give_up_stuck(struct live *l)
 
 		if (t->state != TRACEE_SEIZED) continue;
 		t->state = TRACEE_STUCK;
+		t->stood = true;
 		live_read_syscall(l, t->tid, &t->facts);
 	}
 }
@@ -247,9 +251,13 @@ static int await_single(struct live *l, struct tracee *t, struct err *e)
 static int interrupt_singly(struct live *l, struct err *e)
 {
 	/* While all still run: at 1,000 threads it is half of the work. */
-	for (size_t i = 0; i < l->tracee_count; i++)
-		if (l->tracees[i].state == TRACEE_SEIZED && !l->tracees[i].interrupted)
-			live_read_syscall(l, l->tracees[i].tid, &l->tracees[i].facts);
+	for (size_t i = 0; i < l->tracee_count; i++) {
+		struct tracee *t = &l->tracees[i];
+
+		if (t->state != TRACEE_SEIZED || t->interrupted) continue;
+		live_read_syscall(l, t->tid, &t->facts);
+		t->parent = live_may_see_eintr(t) && live_has_children(l, t->tid);
+	}
 	if (!l->stop_started_ns) l->stop_started_ns = now_ns();
 	for (size_t i = 0; i < l->tracee_count; i++) {
 		struct tracee *t = &l->tracees[i];
@@ -343,11 +351,6 @@ int live_stop(struct live *l, struct err *e)
 
 void live_stop_again(struct live *l)
 {
-	for (size_t i = 0; i < l->tracee_count; i++) {
-		struct tracee *t = &l->tracees[i];
-
-		if (t->state == TRACEE_STOPPED) *t = (struct tracee){.tid = t->tid};
-	}
 	l->stop_started_ns = 0;
 	l->stopping_again = true;
 	stop_rounds(l, NULL);
@@ -369,21 +372,68 @@ static void catch_latecomer(struct live *l, struct tracee *t)
 	live_repair_restart(l, t);
 }
 
-/*
- * Those that cannot be detached because they do not stand are let go by the kernel when the tracer
- * thread ends, which it does right after.
- */
+static void detach(struct live *l, struct tracee *t)
+{
+	if (t->state == TRACEE_STUCK || t->state == TRACEE_SEIZED) catch_latecomer(l, t);
+	if (t->state != TRACEE_STOPPED) return;
+	if (t->repaired) live_recheck_restart(l, t);
+	if (ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(uintptr_t)t->signal) < 0)
+		waitpid(t->tid, NULL, __WALL | WNOHANG);
+	t->state = TRACEE_KNOWN;
+	t->signal = 0;
+	t->interrupted = t->repaired = false;
+}
+
+enum { TURNS = 3 };
+static int turn_to_go(const struct live *l, const struct tracee *t)
+{
+	if (t->tid == l->pid || t->parent) return 0;
+	return live_may_see_eintr(t) ? 2 : 1;
+}
+
+/* Those that cannot be detached because they do not stand are let go when they do, or by the kernel
+ * when the tracer thread ends. */
 void live_detach(struct live *l)
 {
+	for (int turn = 0; turn < TURNS; turn++)
+		for (size_t i = 0; i < l->tracee_count; i++)
+			if (turn_to_go(l, &l->tracees[i]) == turn) detach(l, &l->tracees[i]);
+}
+
+bool live_detach_latecomers(struct live *l)
+{
+	bool more = false;
+
 	for (size_t i = 0; i < l->tracee_count; i++) {
 		struct tracee *t = &l->tracees[i];
 
-		if (t->state == TRACEE_STUCK || t->state == TRACEE_SEIZED) catch_latecomer(l, t);
-		if (t->state != TRACEE_STOPPED) continue;
-		if (t->repaired) live_recheck_restart(l, t);
-		if (ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(uintptr_t)t->signal) < 0)
-			waitpid(t->tid, NULL, __WALL | WNOHANG);
+		if (t->state != TRACEE_STUCK && t->state != TRACEE_SEIZED) continue;
+		detach(l, t);
+		more |= t->state == TRACEE_STUCK || t->state == TRACEE_SEIZED;
 	}
+	return more;
+}
+
+/* Signals that wait for the process and that it does not handle. */
+static bool ignored_signals_wait(struct live *l)
+{
+	char status[STATUS_TEXT_MAX];
+
+	return live_read_proc(l, "status", status, sizeof(status)) &&
+	       (live_status_hex(status, "ShdPnd:") & ~live_status_hex(status, "SigBlk:") &
+		~live_status_hex(status, "SigCgt:"));
+}
+
+void live_detach_woken(struct live *l)
+{
+	uint64_t start = now_ns();
+
+	/* A signal leaves the queue in the same step in which its thread stops for it. */
+	while (ignored_signals_wait(l) && now_ns() - start < WOKEN_NS_MAX) {
+		live_detach_latecomers(l);
+		live_nap(start);
+	}
+	live_detach_latecomers(l);
 }
 
 int live_publish_threads(struct live *l, struct err *e)
@@ -395,7 +445,7 @@ int live_publish_threads(struct live *l, struct err *e)
 	for (size_t i = 0; i < l->tracee_count; i++) {
 		struct tracee *t = &l->tracees[i];
 
-		if (t->state != TRACEE_STOPPED && t->state != TRACEE_STUCK) continue;
+		if (!t->stood || t->state == TRACEE_GONE) continue;
 		s->threads[s->thread_count++] = t->facts;
 		t->facts.xstate = NULL;
 	}

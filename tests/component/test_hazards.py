@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from lib import bundle as bundles
 from lib import proc
 from lib.cgroups import Group
 from lib.corefile import FILE, PAGE
@@ -245,6 +246,32 @@ def test_a_thread_in_vfork(hazard, shoot):
     os.kill(child, signal.SIGUSR2)
     assert target.target.wait_line("vfork ") == "vfork 300"
     check_cow(target, shot)
+
+
+def test_a_thread_in_vfork_goes_on_when_it_can(podsnap, hazard, tmp_path):
+    """Not only when its copy has been read."""
+    target = hazard("vfork-bulk")
+    child, = wait_until(lambda: proc.children(target.pid), "child")
+    wait_until(lambda: proc.state(target.pid) == "D", "wait in the kernel")
+    with SlowReader(podsnap, target.pid) as capture:
+        wait_until(lambda: len(proc.children(target.pid)) == 2, "copy-on-write child")
+        os.kill(child, signal.SIGUSR2)
+        assert target.target.wait_line("vfork ") == "vfork 300"
+        assert capture.running.poll() is None and len(proc.children(target.pid)) == 1
+        check_cow(target, capture.finish(tmp_path))
+
+
+@pytest.mark.timeout(3600 if LONG else 300)
+def test_signals_that_are_ignored_end_no_call(podsnap, hazard, tmp_path):
+    """Its children end all the time. A traced process is sent signals that it ignores, so there are
+    moments at which they must not come; strace makes them last."""
+    target = hazard("children", 200)
+    slow = podsnap.inside(["strace", "-f", "-qq", "-e", "trace=ptrace", "-o", "/dev/null"])
+    for _ in range(200 if LONG else 8):
+        slow.run("capture", "--pid", target.pid, "-o", tmp_path / "b", "--force", "--core=none",
+                 "--no-modules", "--max-pause=1m")
+        assert bundles.taken(tmp_path / "b")["mode"] == "cow"
+    assert not [line for line in target.target.lines if line.startswith("FAIL")]
 
 
 def test_the_only_thread_in_vfork(hazard, shoot):

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -350,6 +351,51 @@ static void run_vfork(void)
 	wait_for_ever();
 }
 
+/* In a call that no signal which is ignored may end. */
+static void *wait_for_nothing(void *unused)
+{
+	struct epoll_event event;
+	int none = epoll_create1(EPOLL_CLOEXEC);
+
+	for (;;) {
+		int got = epoll_wait(none, &event, 1, -1);
+
+		printf("FAIL epoll_wait returned %d: %s\n", got, strerror(errno));
+		fflush(stdout);
+	}
+	return unused;
+}
+
+static void *fork_for_ever(void *unused)
+{
+	unsigned random = (unsigned)gettid();
+
+	for (;;) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			usleep((unsigned)rand_r(&random) % 1000000);
+			_exit(0);
+		}
+		rand_r(&random);
+		if (pid < 0 || waitpid(pid, NULL, 0) != pid) die("fork");
+	}
+	return unused;
+}
+
+/* SIGCHLD, which it ignores, comes all the time to a quarter of as many as ARG threads; those wait
+ * for something else, and are the first that it made. */
+static void run_children(void)
+{
+	pthread_t thread;
+
+	for (int i = atoi(arg); i > 0; i--)
+		if (pthread_create(&thread, NULL, wait_for_nothing, NULL)) die("pthread_create");
+	for (int i = atoi(arg) / 4; i > 0; i--)
+		if (pthread_create(&thread, NULL, fork_for_ever, NULL)) die("pthread_create");
+	wait_for_nothing(NULL);
+}
+
 /* Makes the file ARG, and waits in the kernel until it may. */
 static void run_write(void)
 {
@@ -491,6 +537,8 @@ static const struct mode {
     {"seccomp-thread", NULL, run_seccomp_thread, NULL},
     {"nproc", NULL, run_nproc, NULL},
     {"vfork", NULL, run_vfork, NULL},
+    {"vfork-bulk", set_up_bulk, run_vfork, NULL},
+    {"children", NULL, run_children, NULL},
     {"vfork-alone", NULL, run_vfork, NULL, NULL, true},
     {"write", NULL, run_write, NULL},
     {"write-alone", NULL, run_write, NULL, NULL, true},
