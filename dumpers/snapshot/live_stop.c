@@ -341,9 +341,25 @@ static void catch_latecomer(struct live *l, struct tracee *t)
 	live_repair_restart(l, t);
 }
 
+static void detach_those(struct live *l, bool repaired)
+{
+	for (size_t i = 0; i < l->tracee_count; i++) {
+		struct tracee *t = &l->tracees[i];
+
+		if (t->state != TRACEE_STOPPED || t->repaired != repaired) continue;
+		if (repaired) live_recheck_restart(l, t);
+		if (ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(uintptr_t)t->signal) < 0)
+			waitpid(t->tid, NULL, __WALL | WNOHANG);
+	}
+}
+
 /*
  * Those that cannot be detached because they do not stand are let go by the kernel when the tracer
  * thread ends, which it does right after.
+ *
+ * A SIGCHLD that the process ignores is not ignored as long as the thread is traced whose child
+ * ended: another thread, let go already, wakes for nothing, and its call may return EINTR. So those
+ * in such calls go last.
  */
 void live_detach(struct live *l)
 {
@@ -351,11 +367,9 @@ void live_detach(struct live *l)
 		struct tracee *t = &l->tracees[i];
 
 		if (t->state == TRACEE_STUCK || t->state == TRACEE_SEIZED) catch_latecomer(l, t);
-		if (t->state != TRACEE_STOPPED) continue;
-		if (t->repaired) live_recheck_restart(l, t);
-		if (ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(uintptr_t)t->signal) < 0)
-			waitpid(t->tid, NULL, __WALL | WNOHANG);
 	}
+	detach_those(l, false);
+	detach_those(l, true);
 }
 
 int live_publish_threads(struct live *l, struct err *e)
