@@ -64,7 +64,7 @@ void plugin_credential_done(struct plugin_credential *c); /* clears the secrets 
 
 /*
  * Runs it to its end. Errors name the plugin and its user, the next step, and how to install it;
- * never an argument or what it printed. -ERR_NOT_FOUND, -ERR_AUTH (it failed, or printed no
+ * never an argument or what it printed. -ERR_AUTH (it is not there, failed, or printed no
  * credential), -ERR_TIMEOUT, -ERR_CANCELLED, -ERR_USAGE (it wants a terminal, and there is none).
  */
 int plugin_run(const struct plugin *p, const struct plugin_cluster *cluster,

@@ -75,7 +75,7 @@ struct child {
 static int spawn_failed(const struct plugin *p, int error, struct err *e)
 {
 	if (error == ENOENT) {
-		err_set(e, ERR_NOT_FOUND, "%s",
+		err_set(e, ERR_AUTH, "%s",
 			strchr(p->command, '/') ? "there is no such program"
 						: "there is no such program in PATH");
 		return plugin_failed(p, "install it, or give a token with --token", e);

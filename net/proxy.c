@@ -108,7 +108,7 @@ static bool match_rule(char *rule, const char *host, const struct address *ip, c
 	its_port = cut_port(&rule);
 	if (!*rule || (*its_port && strcmp(its_port, port) != 0)) return false;
 	if (parse_address(rule, &its)) return ip && same_bits(&its, ip, 8 * its.len);
-	return match_name(rule, host);
+	return !ip && match_name(rule, host);
 }
 
 bool proxy_is_bypassed(const char *no_proxy, const char *host, const char *port)

@@ -218,7 +218,7 @@ static void a_plugin_that_fails_says_how_and_what_to_do(void **state)
 	} cases[] = {
 	    {"#!/bin/sh\necho hidden; exit 3\n", "failed with exit status 3", ERR_AUTH},
 	    {"#!/bin/sh\nkill -9 $$\n", "ended by signal 9", ERR_AUTH},
-	    {"#!/no/such/program\n", "there is no such program", ERR_NOT_FOUND},
+	    {"#!/no/such/program\n", "there is no such program", ERR_AUTH},
 	    {"#!/bin/sh\nyes | head -c 3000000\n", "prints more than a credential", ERR_AUTH},
 	};
 
