@@ -331,8 +331,9 @@ def test_options_come_before_the_file(world):
                   causes=["but no user", "--as"])
 
 
-def test_no_credentials_over_plain_http(world, cluster):
-    """As to `kubectl proxy`, which adds its own."""
+def test_plain_http(world, cluster):
+    """To `kubectl proxy`, which adds its own credentials. That ours do not go there is for
+    tests/unit/exec/test_kubeconfig.c: this proxy takes them away."""
     server = subprocess.Popen(
         [*cluster.prefix, "kubectl", "proxy", "--port=0", "--reject-paths=^$"],
         stdout=subprocess.PIPE, text=True)

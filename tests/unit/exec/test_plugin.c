@@ -261,7 +261,7 @@ static void one_that_hangs_is_ended(void **state)
 	assert_contains(e.hint, "--request-timeout");
 	assert_int_equal(kill(atoi(get("pid")), 0), -1);
 
-	limits = (struct plugin_limits){.cancel = &cancel};
+	limits = (struct plugin_limits){.timeout_ns = 3600ull * NS_PER_S, .cancel = &cancel};
 	signal(SIGALRM, on_alarm);
 	ualarm(200000, 0);
 	assert_int_equal(plugin_spawn(p, "", false, &limits, &out, &e), -ERR_CANCELLED);
