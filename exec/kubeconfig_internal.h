@@ -16,7 +16,7 @@ struct config_file {
 struct config_entry {
 	const char *name; /* as asked for */
 	const struct yaml_node *node;
-	const struct config_file *file;
+	const struct config_file *file; /* NULL without a node */
 };
 
 /* Replaces *ret by a copy, unless value is NULL. */
@@ -29,7 +29,7 @@ int config_load_pem(const struct config_entry *from, const char *key, struct buf
 		    struct err *e);
 
 /* A user's ways to authenticate and whom it impersonates; what the options name comes first. from:
- * with neither node nor file where there is no user. cluster: its entry, or NULL. */
+ * without a node where there is no user. cluster: its entry, or NULL. */
 int config_load_user(const struct config_entry *from, const struct yaml_node *cluster,
 		     const struct kube_options *options, struct kube_access *ret, struct err *e);
 

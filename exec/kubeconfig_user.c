@@ -305,7 +305,7 @@ int config_load_user(const struct config_entry *from, const struct yaml_node *cl
 	char origin[400] = "the command line";
 	int r;
 
-	if (from->file)
+	if (from->node)
 		snprintf(origin, sizeof(origin), "user \"%.150s\" of %.200s", from->name,
 			 from->file->path);
 	/* What was given is meant: a certificate beside a token would win. */

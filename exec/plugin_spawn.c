@@ -189,7 +189,7 @@ static int check_status(int status, struct err *e)
 static int run(const struct plugin *p, struct strings *words, struct strings *env, bool interactive,
 	       const struct plugin_limits *limits, struct buf *ret, struct err *e)
 {
-	struct child c;
+	struct child c = {.pidfd = -1, .out = -1};
 	int status = 0, r = start(p, words, env, interactive, &c, e);
 	uint64_t timeout_ns = limits->timeout_ns ? limits->timeout_ns
 			      : interactive      ? TIMEOUT_ASKING_NS
