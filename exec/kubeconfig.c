@@ -222,9 +222,16 @@ static int apply_options(const struct kube_options *options, struct kube_access 
 	return r;
 }
 
+static int malformed(const struct kube_access *a, struct err *e)
+{
+	err_set(e, ERR_CORRUPT, "%s: malformed server address", a->origin ? a->origin : "--server");
+	return err_hint(e, "it should be https://HOST:PORT");
+}
+
 /* Scheme and slashes as the rest of exec/ expects them. */
 static int check_server(struct kube_access *a, struct err *e)
 {
+	bool https;
 	char *server;
 	size_t len;
 
@@ -239,9 +246,10 @@ static int check_server(struct kube_access *a, struct err *e)
 		a->server = server;
 	}
 	for (const char *p = a->server; *p; p++)
-		if ((unsigned char)*p <= ' ' || strchr("?#@\x7f", *p))
-			return err_set(e, ERR_CORRUPT, "%s: malformed server address",
-				       a->origin ? a->origin : "--server");
+		if ((unsigned char)*p <= ' ' || strchr("?#@\x7f", *p)) return malformed(a, e);
+	https = strncasecmp(a->server, "https://", 8) == 0;
+	if (!https && strncasecmp(a->server, "http://", 7) != 0) return malformed(a, e);
+	if (strchr("/", a->server[https ? 8 : 7])) return malformed(a, e); /* or its end */
 	len = strlen(a->server);
 	while (len > 0 && a->server[len - 1] == '/')
 		a->server[--len] = '\0';
@@ -249,7 +257,7 @@ static int check_server(struct kube_access *a, struct err *e)
 		return err_set(e, ERR_CORRUPT, "%s: the token has more than one line",
 			       a->origin ? a->origin : "--token");
 	/* Where everybody on the way could read them (a local `kubectl proxy` needs none). */
-	if (strncasecmp(a->server, "https://", 8) != 0) kube_access_forget_user(a);
+	if (!https) kube_access_forget_user(a);
 	return 0;
 }
 

@@ -148,6 +148,12 @@ static void bad_files_are_named_with_their_line(void **state)
 	    {"contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n"
 	     "clusters: [{name: c, cluster: {server: \"https://h\\r\\nX: y\"}}]\n",
 	     "malformed server", ERR_CORRUPT},
+	    {"contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n"
+	     "clusters: [{name: c, cluster: {server: 'https://'}}]\n",
+	     "malformed server", ERR_CORRUPT},
+	    {"contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n"
+	     "clusters: [{name: c, cluster: {server: 'ftp://h'}}]\n",
+	     "malformed server", ERR_CORRUPT},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
