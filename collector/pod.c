@@ -21,23 +21,52 @@ const void *embedded_probe(uint16_t e_machine, size_t *ret_len)
 	return embedded_probe_x86_64;
 }
 
+enum { LIST_MAX = 64 }; /* of groups and extras to impersonate */
+
+/* The items of a list, borrowed. */
+static int read_list(const struct options *options, size_t id, const char *ret[LIST_MAX],
+		     size_t *ret_count, struct err *e)
+{
+	size_t count = option_list_count(options, id);
+	if (count > LIST_MAX)
+		return err_set(e, ERR_USAGE, "--%s is given more than %d times",
+			       options_def(options, id)->name, LIST_MAX);
+	for (size_t i = 0; i < count; i++)
+		ret[i] = option_list_at(options, id, i);
+	*ret_count = count;
+	return 0;
+}
+
 int pod_open(const struct options *options, const char *source, struct kube **ret,
 	     struct pod_target *ret_target, struct err *e)
 {
+	const char *groups[LIST_MAX], *extras[LIST_MAX];
 	struct kube_options ko = {
 	    .kubeconfig = option_string(options, OPT_KUBECONFIG),
 	    .context = option_string(options, OPT_CONTEXT),
 	    .cluster = option_string(options, OPT_CLUSTER),
 	    .user = option_string(options, OPT_USER),
 	    .server = option_string(options, OPT_SERVER),
+	    .tls_server_name = option_string(options, OPT_TLS_SERVER_NAME),
 	    .token = option_string(options, OPT_TOKEN),
 	    .certificate_authority = option_string(options, OPT_CERTIFICATE_AUTHORITY),
+	    .client_certificate = option_string(options, OPT_CLIENT_CERTIFICATE),
+	    .client_key = option_string(options, OPT_CLIENT_KEY),
+	    .as = option_string(options, OPT_AS),
+	    .as_uid = option_string(options, OPT_AS_UID),
+	    .as_groups = groups,
+	    .as_user_extra = extras,
 	    .insecure_skip_tls_verify = option_bool(options, OPT_INSECURE_SKIP_TLS_VERIFY),
 	    .namespace_ = option_string(options, OPT_NAMESPACE),
-	    .request_timeout_ns = (uint64_t)option_int(options, OPT_REQUEST_TIMEOUT),
+	    .cancel = &cancel_requested,
 	};
 	_cleanup_kube_ struct kube *kube = NULL;
-	int r = kube_open(&ko, &kube, e);
+	/* The default is kube.h's, which allows a plugin more. */
+	if (option_is_set(options, OPT_REQUEST_TIMEOUT))
+		ko.request_timeout_ns = (uint64_t)option_int(options, OPT_REQUEST_TIMEOUT);
+	int r = read_list(options, OPT_AS_GROUP, groups, &ko.as_group_count, e);
+	if (!r) r = read_list(options, OPT_AS_USER_EXTRA, extras, &ko.as_user_extra_count, e);
+	if (!r) r = kube_open(&ko, &kube, e);
 	if (r) return r;
 	r = pod_select(kube, source, option_string(options, OPT_CONTAINER), ret_target, e);
 	if (r) return r;

@@ -35,22 +35,15 @@ static int set_namespace(struct kube *k, const struct kube_options *options, str
 
 static int set_up(struct kube *k, const struct kube_options *options, struct err *e)
 {
-	struct http_config config = {0};
 	int r = kubeconfig_load(options, &k->access, e);
 
 	if (r < 0) return r;
-	r = set_namespace(k, options, e);
-	if (r < 0) return r;
-	if (k->access.token &&
-	    asprintf(&k->authorization, "Authorization: Bearer %s", k->access.token) < 0) {
-		k->authorization = NULL;
-		return err_set(e, ERR_NO_MEMORY, "no memory for a token");
-	}
+	buf_init(&k->authorization, CREDENTIAL_FILE_MAX);
 	k->request_timeout_ns =
 	    options->request_timeout_ns > 0 ? options->request_timeout_ns : TIMEOUT_DEFAULT_NS;
-	config.tls = kube_access_tls(&k->access);
-	config.proxy = k->access.proxy;
-	return http_new(&config, &k->http, e);
+	k->plugin_timeout_ns = options->request_timeout_ns;
+	k->cancel = options->cancel;
+	return set_namespace(k, options, e);
 }
 
 int kube_open(const struct kube_options *options, struct kube **ret, struct err *e)
@@ -72,8 +65,8 @@ void kube_free(struct kube *k)
 	if (!k) return;
 	http_free(k->http);
 	kube_access_done(&k->access);
-	if (k->authorization) OPENSSL_cleanse(k->authorization, strlen(k->authorization));
-	free(k->authorization);
+	if (k->authorization.data) OPENSSL_cleanse(k->authorization.data, k->authorization.len);
+	buf_done(&k->authorization);
 	free(k);
 }
 
@@ -105,6 +98,60 @@ static void message_of(const char *body, size_t len, char *ret, size_t size)
 		if ((unsigned char)*p < ' ' || *p == 0x7f) *p = ' ';
 }
 
+int kube_tls_error(const struct kube *k, struct err *e)
+{
+	const char *origin = k->access.origin ? k->access.origin : "the command line";
+
+	if (!e) return -ERR_AUTH;
+	if (strstr(e->text, "subject name"))
+		return err_hint(e,
+				"the certificate is for another name: check the server of %s, or "
+				"give the name with --tls-server-name",
+				origin);
+	if (strstr(e->text, "alert"))
+		return err_hint(e,
+				"the server refuses the client certificate of %s: renew it, or "
+				"choose others with --context or --user",
+				origin);
+	return err_hint(e,
+			"check the certificate-authority of %s, or give the right one with "
+			"--certificate-authority",
+			origin);
+}
+
+/* "cannot impersonate resource "users" in API group "": the rule for it. */
+static bool impersonation_rule(const char *message, char *ret, size_t size)
+{
+	static const char cannot[] = "cannot impersonate resource \"", in[] = "in API group \"";
+	const char *resource = strstr(message, cannot);
+	const char *group = resource ? strstr(resource, in) : NULL;
+
+	if (!group) return false;
+	resource += sizeof(cannot) - 1;
+	group += sizeof(in) - 1;
+	snprintf(ret, size,
+		 "to impersonate, a ClusterRole needs this rule:\n"
+		 "- apiGroups: [\"%.*s\"]\n"
+		 "  resources: [\"%.*s\"]\n"
+		 "  verbs: [\"impersonate\"]",
+		 (int)strcspn(group, "\""), group, (int)strcspn(resource, "\""), resource);
+	return true;
+}
+
+static int unauthorized(const struct kube *k, const char *message, struct err *e)
+{
+	const char *origin = k->access.origin ? k->access.origin : "the command line";
+
+	if (k->authorization.len == 0 && k->access.cert.len == 0)
+		err_set(e, ERR_AUTH, "%s asks for credentials, and %s has none: %s",
+			k->access.server, origin, message);
+	else
+		err_set(e, ERR_AUTH, "%s does not accept the credentials of %s: %s",
+			k->access.server, origin, message);
+	return err_hint(e, "renew the credentials, or choose others with --context, --user "
+			   "or --token");
+}
+
 int kube_answer_error(const struct kube *k, const char *doing, const char *path, int status,
 		      const char *body, size_t len, struct err *e)
 {
@@ -114,14 +161,12 @@ int kube_answer_error(const struct kube *k, const char *doing, const char *path,
 	if (!*message) snprintf(message, sizeof(message), "%s: HTTP status %d", doing, status);
 	switch (status) {
 	case 401:
-		err_set(e, ERR_AUTH, "%s does not accept the credentials of %s: %s",
-			k->access.server, k->access.origin ? k->access.origin : "the command line",
-			message);
-		return err_hint(e, "renew the credentials, or choose others with --context, --user "
-				   "or --token");
+		return unauthorized(k, message, e);
 	case 403:
 		err_set(e, ERR_FORBIDDEN, "%s", message);
-		if (rbac_rule(path, rule, sizeof(rule), NULL) == 0) err_hint(e, "%s", rule);
+		if (impersonation_rule(message, rule, sizeof(rule)) ||
+		    rbac_rule(path, rule, sizeof(rule), NULL) == 0)
+			err_hint(e, "%s", rule);
 		return -ERR_FORBIDDEN;
 	case 400:
 	case 404:
@@ -154,34 +199,53 @@ void kube_back_off(int attempt, const char *retry_after)
 	nanosleep(&t, NULL); /* a signal may cut it short: all the better */
 }
 
-int kube_get(struct kube *k, const char *path, struct buf *ret, struct err *e)
+/* One attempt with the credentials there are now. */
+static int get_once(struct kube *k, const char *path, const char *url, struct http_response *ret,
+		    struct err *e)
 {
-	const char *headers[] = {"Accept: application/json", k->authorization};
-	_cleanup_free_ char *url = NULL;
 	struct http_request request = {
 	    .method = "GET",
-	    .headers = headers,
-	    .header_count = k->authorization ? 2 : 1,
+	    .url = url,
 	    .timeout_ns = k->request_timeout_ns,
 	    .body_max = KUBE_BODY_MAX,
 	};
+	int r = kube_authorize(k, e);
+
+	if (r < 0) return r;
+	request.headers = k->headers;
+	request.header_count = k->header_count;
+	r = http_perform(k->http, &request, ret, e);
+	if (r == -ERR_AUTH) return kube_tls_error(k, e);
+	if (r == 0) log_debug("GET %s: %d, %zu bytes", path, ret->status, ret->body.len);
+	return r;
+}
+
+int kube_get(struct kube *k, const char *path, struct buf *ret, struct err *e)
+{
+	_cleanup_free_ char *url = NULL;
+	bool renewed = false;
 	int r;
 
 	if (asprintf(&url, "%s%s", k->access.server, path) < 0) {
 		url = NULL;
 		return err_set(e, ERR_NO_MEMORY, "no memory for a URL");
 	}
-	request.url = url;
 	for (int attempt = 1;; attempt++) {
 		_cleanup_http_response_ struct http_response answer = {0};
+		bool again = false;
 		char doing[300];
 
-		r = http_perform(k->http, &request, &answer, e);
+		r = get_once(k, path, url, &answer, e);
 		if (r < 0) return r;
-		log_debug("GET %s: %d, %zu bytes", path, answer.status, answer.body.len);
 		if (answer.status == 200)
 			return buf_append(ret, answer.body.data, answer.body.len, e);
-		if (!kube_status_passes(answer.status) || attempt == KUBE_ATTEMPTS) {
+		if (answer.status == 401 && !renewed) {
+			r = kube_refused(k, &again, e);
+			if (r < 0) return r;
+			renewed = true;
+			if (again) continue;
+		}
+		if (!kube_status_passes(answer.status) || attempt >= KUBE_ATTEMPTS) {
 			snprintf(doing, sizeof(doing), "GET %.*s", (int)strcspn(path, "?"), path);
 			return kube_answer_error(k, doing, path, answer.status, answer.body.data,
 						 answer.body.len, e);

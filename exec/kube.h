@@ -12,10 +12,17 @@
 struct kube_options { /* NULL or 0: not given */
 	const char
 	    *kubeconfig; /* a path; NULL: $KUBECONFIG (a path list), ~/.kube/config, in-cluster */
-	const char *context, *cluster, *user, *server, *token, *certificate_authority;
+	const char *context, *cluster, *user, *server, *tls_server_name, *certificate_authority;
+	const char *token, *client_certificate, *client_key; /* the last two: paths of PEM files */
+	const char *as, *as_uid;                             /* whom to impersonate */
+	const char *const *as_groups;
+	size_t as_group_count;
+	const char *const *as_user_extra; /* "KEY=VALUE" */
+	size_t as_user_extra_count;
 	bool insecure_skip_tls_verify;
 	const char *namespace_;
-	uint64_t request_timeout_ns;
+	uint64_t request_timeout_ns; /* of one request, and of a credential plugin */
+	const atomic_bool *cancel;   /* ends requests, waits and plugins with -ERR_CANCELLED */
 };
 
 struct kube;
@@ -34,7 +41,8 @@ const char *kube_namespace(const struct kube *k);
 /* "https://10.96.0.1", for messages. */
 const char *kube_server(const struct kube *k);
 /* GET path ("/api/v1/..."), JSON body appended to ret. Errors carry the server's message; 403 adds
- * the missing RBAC rule as YAML in the hint. 429 and 5xx are tried again with back-off. */
+ * the missing RBAC rule as YAML in the hint. 429 and 5xx are tried again with back-off, 401 once
+ * where there may be newer credentials. */
 int kube_get(struct kube *k, const char *path, struct buf *ret, struct err *e);
 
 /* One container that was chosen. */

@@ -4,28 +4,48 @@
 
 #include "exec/kube.h"
 #include "exec/kubeconfig.h"
+#include "net/http.h"
 
 enum {
 	KUBE_ATTEMPTS = 4,
 	KUBE_BODY_MAX = 32 << 20, /* 500 pods of 64 KiB */
+	KUBE_HEADERS_MAX = 128,
 };
 
 struct kube {
 	struct kube_access access;
-	struct http *http;
-	char *authorization; /* "Authorization: Bearer ..." or NULL */
+	struct http *http;                     /* NULL: to be made with the credentials there are */
+	struct buf authorization;              /* "Authorization: ...", or empty */
+	const char *headers[KUBE_HEADERS_MAX]; /* of every request */
+	size_t header_count;
+	bool has_credential; /* the plugin was run */
+	time_t expires;      /* of what it gave; 0: never */
 	char namespace_[254];
-	uint64_t request_timeout_ns;
+	uint64_t request_timeout_ns, plugin_timeout_ns;
+	const atomic_bool *cancel;
 };
+
+/* --- kube_auth.c: credentials that change --- */
+
+/* Before each request: sets k->headers and k->http by what is valid now. Reads a token file again;
+ * runs a plugin the first time and when its credential has expired. */
+int kube_authorize(struct kube *k, struct err *e);
+/* After a 401: *ret_again is whether there may be better credentials now, as a plugin that was run
+ * again gave them. */
+int kube_refused(struct kube *k, bool *ret_again, struct err *e);
+/* The TLS side, proxy and cancellation of a connection. */
+struct http_config kube_http_config(const struct kube *k);
 
 /* An answer that is no success, in our words: the server's message, and for 403 the missing rule.
  * doing: "GET /api/..." or the like; path: what RBAC sees. Returns the negative code. */
 int kube_answer_error(const struct kube *k, const char *doing, const char *path, int status,
 		      const char *body, size_t len, struct err *e);
+/* Adds the next step to an error of the TLS handshake (-ERR_AUTH). Returns the code. */
+int kube_tls_error(const struct kube *k, struct err *e);
 /* Is it worth to ask again? 429, and what a server that starts or restarts answers. */
 bool kube_status_passes(int status);
 /* Waits before attempt 1, 2, ...: 0.25 s and twice as long each time, or what Retry-After asks for
- * (in seconds, NULL: nothing), at most 10 s. */
+ * (in seconds, NULL: nothing), at most 10 s. A signal ends the wait. */
 void kube_back_off(int attempt, const char *retry_after);
 /* True for what may stand in a path as a name: DNS-1123 subdomain, at most 253 bytes. */
 bool kube_name_is_valid(const char *name);

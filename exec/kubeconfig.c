@@ -2,33 +2,22 @@
 
 #include "base/io.h"
 #include "base/suggest.h"
-#include "exec/yaml.h"
+#include "exec/kubeconfig_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
-enum { FILES_MAX = 32, PATH_SIZE = 4096 };
+enum { FILES_MAX = 32 };
 
 #define SERVICE_ACCOUNT_DIR "/var/run/secrets/kubernetes.io/serviceaccount"
 
-struct config_file {
-	char *path;
-	struct yaml_node *root; /* NULL: empty */
-};
 struct config {
 	struct config_file files[FILES_MAX];
 	size_t count;
-};
-
-/* A named cluster, user or context, and the file it is from. */
-struct entry {
-	const char *name; /* as asked for */
-	const struct yaml_node *node;
-	const struct config_file *file;
 };
 
 static void config_done(struct config *c)
@@ -72,7 +61,7 @@ static int add_file(struct config *c, const char *path, bool may_lack, struct er
 
 static int add_list(struct config *c, const char *list, struct err *e)
 {
-	char path[PATH_SIZE];
+	char path[KUBECONFIG_PATH_SIZE];
 	int r = 0;
 
 	while (r == 0 && *list) {
@@ -92,7 +81,7 @@ static int add_list(struct config *c, const char *list, struct err *e)
 static int read_files(const struct kube_options *options, struct config *c, struct err *e)
 {
 	const char *list = getenv("KUBECONFIG"), *home = getenv("HOME");
-	char path[PATH_SIZE];
+	char path[KUBECONFIG_PATH_SIZE];
 
 	if (options->kubeconfig) return add_file(c, options->kubeconfig, false, e);
 	if (list && *list) return add_list(c, list, e);
@@ -115,7 +104,7 @@ static const char *current_context(const struct config *c)
 }
 
 static bool find(const struct config *c, const char *list, const char *kind, const char *name,
-		 struct entry *ret)
+		 struct config_entry *ret)
 {
 	for (size_t i = 0; i < c->count; i++) {
 		const struct yaml_node *all = yaml_get(c->files[i].root, list);
@@ -125,7 +114,7 @@ static bool find(const struct config *c, const char *list, const char *kind, con
 			const char *its = yaml_text(n, "name");
 
 			if (!its || strcmp(its, name) != 0) continue;
-			*ret = (struct entry){name, yaml_get(n, kind), &c->files[i]};
+			*ret = (struct config_entry){name, yaml_get(n, kind), &c->files[i]};
 			return true;
 		}
 	}
@@ -161,158 +150,22 @@ static int unknown_context(const struct config *c, const char *name, struct err 
 	return err_hint(e, len ? "contexts: %s" : "it has no contexts%s", names);
 }
 
-/* --- values --- */
-
-static int set_text(char **ret, const char *value, struct err *e)
-{
-	char *copy;
-
-	if (!value) return 0;
-	copy = strdup(value);
-	if (!copy) return no_memory(e);
-	free(*ret);
-	*ret = copy;
-	return 0;
-}
-
-static int decode_base64(const char *text, const char *what, const struct entry *from,
-			 struct buf *ret, struct err *e)
-{
-	_cleanup_free_ char *clean = malloc(strlen(text) + 1);
-	size_t len = 0, padding = 0;
-	char *out;
-	int n, r;
-
-	if (!clean) return no_memory(e);
-	for (const char *p = text; *p; p++)
-		if (!strchr(" \t\r\n", *p)) clean[len++] = *p;
-	while (padding < len && padding < 2 && clean[len - 1 - padding] == '=')
-		padding++;
-	r = buf_reserve(ret, len / 4 * 3 + 3, &out, e);
-	if (r < 0) return r;
-	n = len % 4 == 0 ? EVP_DecodeBlock((unsigned char *)out, (unsigned char *)clean, (int)len)
-			 : -1;
-	OPENSSL_cleanse(clean, len);
-	if (n < (int)padding)
-		return err_set(e, ERR_CORRUPT, "%s: %s of \"%s\" is not base64", from->file->path,
-			       what, from->name);
-	ret->len += (size_t)n - padding;
-	out[(size_t)n - padding] = '\0';
-	return 0;
-}
-
-/* path relative to the file that holds it. */
-static int read_beside(const char *path, const char *what, const struct entry *from,
-		       struct buf *ret, struct err *e)
-{
-	const char *slash = strrchr(from->file->path, '/');
-	char full[PATH_SIZE];
-	int n, r;
-
-	if (path[0] == '/' || !slash)
-		n = snprintf(full, sizeof(full), "%s", path);
-	else
-		n = snprintf(full, sizeof(full), "%.*s/%s", (int)(slash - from->file->path),
-			     from->file->path, path);
-	if (n < 0 || n >= (int)sizeof(full))
-		return err_set(e, ERR_LIMIT, "%s: the path of %s is too long", from->file->path,
-			       what);
-	r = io_read_file(AT_FDCWD, full, ret, e);
-	if (r == 0) return 0;
-	return err_wrap(e, "%s of \"%s\" in kubeconfig %s", what, from->name, from->file->path);
-}
-
-/* A PEM that is given inline (KEY-data, which wins) or as a file (KEY). */
-static int load_pem(const struct entry *from, const char *key, struct buf *ret, struct err *e)
-{
-	const char *inline_text, *path;
-	char data_key[64];
-
-	snprintf(data_key, sizeof(data_key), "%s-data", key);
-	inline_text = yaml_text(from->node, data_key);
-	path = yaml_text(from->node, key);
-	if (inline_text && *inline_text) return decode_base64(inline_text, data_key, from, ret, e);
-	if (path && *path) return read_beside(path, key, from, ret, e);
-	return 0;
-}
-
-static int load_cluster(const struct entry *from, struct kube_access *ret, struct err *e)
-{
-	const char *insecure = yaml_text(from->node, "insecure-skip-tls-verify");
-	int r = set_text(&ret->server, yaml_text(from->node, "server"), e);
-
-	if (r == 0)
-		r = set_text(&ret->tls_server_name, yaml_text(from->node, "tls-server-name"), e);
-	if (r == 0) r = set_text(&ret->proxy, yaml_text(from->node, "proxy-url"), e);
-	if (r == 0) r = load_pem(from, "certificate-authority", &ret->ca, e);
-	ret->insecure = insecure && strcmp(insecure, "true") == 0;
-	return r;
-}
-
-/* What we cannot do must not become an anonymous request that fails for another reason. */
-static int check_supported(const struct entry *from, struct err *e)
-{
-	static const struct {
-		const char *key, *what;
-	} others[] = {
-	    {"exec", "an exec plugin"},
-	    {"auth-provider", "an auth-provider"},
-	    {"username", "a user name and password"},
-	    {"as", "impersonation"},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
-		const struct yaml_node *node = yaml_get(from->node, others[i].key);
-		const char *name = yaml_text(node, i == 0 ? "command" : "name");
-
-		if (!node || (node->kind == YAML_SCALAR && !node->text)) continue;
-		err_set(e, ERR_UNSUPPORTED,
-			"user \"%s\" of %s authenticates by %s%s%s%s, which is "
-			"not supported",
-			from->name, from->file->path, others[i].what, name ? " (" : "",
-			name ? name : "", name ? ")" : "");
-		return err_hint(e, "give a token with --token, for instance of a service account: "
-				   "kubectl create token NAME");
-	}
-	return 0;
-}
-
-static int load_token(const struct entry *from, struct kube_access *ret, struct err *e)
-{
-	_cleanup_buf_ struct buf text = BUF_INIT(CREDENTIAL_FILE_MAX);
-	const char *path = yaml_text(from->node, "tokenFile");
-	int r;
-
-	if (!path || !*path) return set_text(&ret->token, yaml_text(from->node, "token"), e);
-	r = read_beside(path, "tokenFile", from, &text, e);
-	if (r < 0) return r;
-	while (text.len > 0 && strchr(" \t\r\n", text.data[text.len - 1]))
-		text.data[--text.len] = '\0';
-	r = set_text(&ret->token, text.data ? text.data : "", e);
-	if (text.data) OPENSSL_cleanse(text.data, text.len);
-	return r;
-}
-
-static int load_user(const struct entry *from, struct kube_access *ret, struct err *e)
-{
-	char whose[400];
-	int r = check_supported(from, e);
-
-	if (r == 0) r = load_token(from, ret, e);
-	if (r == 0) r = load_pem(from, "client-certificate", &ret->cert, e);
-	if (r == 0) r = load_pem(from, "client-key", &ret->key, e);
-	if (r < 0) return r;
-	if ((ret->cert.len > 0) != (ret->key.len > 0))
-		return err_set(e, ERR_CORRUPT,
-			       "user \"%s\" of %s has a client certificate or key "
-			       "without the other",
-			       from->name, from->file->path);
-	if (ret->cert.len == 0) return 0;
-	snprintf(whose, sizeof(whose), "user \"%.150s\" (%.200s)", from->name, from->file->path);
-	return certificate_check(ret->cert.data, ret->cert.len, whose, e);
-}
-
 /* --- putting it together --- */
+
+static int load_cluster(const struct config_entry *from, const struct kube_options *options,
+			struct kube_access *ret, struct err *e)
+{
+	int r = config_set_text(&ret->server, yaml_text(from->node, "server"), e);
+
+	if (r == 0 && !options->server) /* else the name is most likely not that one's */
+		r = config_set_text(&ret->tls_server_name, yaml_text(from->node, "tls-server-name"),
+				    e);
+	if (r == 0) r = config_set_text(&ret->proxy, yaml_text(from->node, "proxy-url"), e);
+	/* An option about trust replaces all that the file says of it. */
+	if (r < 0 || options->certificate_authority || options->insecure_skip_tls_verify) return r;
+	ret->insecure = yaml_true(from->node, "insecure-skip-tls-verify");
+	return config_load_pem(from, "certificate-authority", &ret->ca, e);
+}
 
 static int lacks(const struct config *c, const char *kind, const char *name, struct err *e)
 {
@@ -325,28 +178,26 @@ static int load_entries(const struct config *c, const struct kube_options *optio
 {
 	const char *cluster = options->cluster ? options->cluster : yaml_text(context, "cluster");
 	const char *user = options->user ? options->user : yaml_text(context, "user");
-	struct entry entry;
+	struct config_entry its_cluster = {0}, its_user = {0};
 	int r;
 
-	r = set_text(&ret->namespace_, yaml_text(context, "namespace"), e);
+	r = config_set_text(&ret->namespace_, yaml_text(context, "namespace"), e);
 	if (r == 0 && cluster && *cluster) {
-		if (!find(c, "clusters", "cluster", cluster, &entry))
+		if (!find(c, "clusters", "cluster", cluster, &its_cluster))
 			return lacks(c, "cluster", cluster, e);
-		r = load_cluster(&entry, ret, e);
+		r = load_cluster(&its_cluster, options, ret, e);
 	}
-	if (r == 0 && user && *user) {
-		if (!find(c, "users", "user", user, &entry)) return lacks(c, "user", user, e);
-		/* A token that was given is meant: a certificate beside it would win. */
-		if (!options->token) r = load_user(&entry, ret, e);
-	}
-	return r;
+	if (r < 0) return r;
+	if (user && *user && !find(c, "users", "user", user, &its_user))
+		return lacks(c, "user", user, e);
+	return config_load_user(&its_user, its_cluster.node, options, ret, e);
 }
 
 static int from_files(const struct config *c, const struct kube_options *options,
 		      struct kube_access *ret, struct err *e)
 {
 	const char *name = options->context ? options->context : current_context(c);
-	struct entry context = {.name = name};
+	struct config_entry context = {.name = name};
 
 	if (name && !find(c, "contexts", "context", name, &context))
 		return unknown_context(c, name, e);
@@ -359,9 +210,9 @@ static int from_files(const struct config *c, const struct kube_options *options
 
 static int apply_options(const struct kube_options *options, struct kube_access *ret, struct err *e)
 {
-	int r = set_text(&ret->server, options->server, e);
+	int r = config_set_text(&ret->server, options->server, e);
 
-	if (r == 0) r = set_text(&ret->token, options->token, e);
+	if (r == 0) r = config_set_text(&ret->tls_server_name, options->tls_server_name, e);
 	if (r == 0 && options->certificate_authority) {
 		buf_clear(&ret->ca);
 		r = io_read_file(AT_FDCWD, options->certificate_authority, &ret->ca, e);
@@ -371,9 +222,16 @@ static int apply_options(const struct kube_options *options, struct kube_access 
 	return r;
 }
 
+static int malformed(const struct kube_access *a, struct err *e)
+{
+	err_set(e, ERR_CORRUPT, "%s: malformed server address", a->origin ? a->origin : "--server");
+	return err_hint(e, "it should be https://HOST:PORT");
+}
+
 /* Scheme and slashes as the rest of exec/ expects them. */
 static int check_server(struct kube_access *a, struct err *e)
 {
+	bool https;
 	char *server;
 	size_t len;
 
@@ -388,15 +246,18 @@ static int check_server(struct kube_access *a, struct err *e)
 		a->server = server;
 	}
 	for (const char *p = a->server; *p; p++)
-		if ((unsigned char)*p <= ' ' || strchr("?#@\x7f", *p))
-			return err_set(e, ERR_CORRUPT, "%s: malformed server address",
-				       a->origin ? a->origin : "--server");
+		if ((unsigned char)*p <= ' ' || strchr("?#@\x7f", *p)) return malformed(a, e);
+	https = strncasecmp(a->server, "https://", 8) == 0;
+	if (!https && strncasecmp(a->server, "http://", 7) != 0) return malformed(a, e);
+	if (strchr("/", a->server[https ? 8 : 7])) return malformed(a, e); /* or its end */
 	len = strlen(a->server);
 	while (len > 0 && a->server[len - 1] == '/')
 		a->server[--len] = '\0';
 	if (a->token && strpbrk(a->token, "\r\n"))
 		return err_set(e, ERR_CORRUPT, "%s: the token has more than one line",
 			       a->origin ? a->origin : "--token");
+	/* Where everybody on the way could read them (a local `kubectl proxy` needs none). */
+	if (!https) kube_access_forget_user(a);
 	return 0;
 }
 
@@ -415,6 +276,7 @@ static int load(const struct kube_options *options, struct config *c, struct kub
 						     : "~/.kube/config does not exist");
 			r = err_hint(e, "name one with --kubeconfig or KUBECONFIG");
 		}
+		if (r == 0) r = config_load_user(&(struct config_entry){0}, NULL, options, ret, e);
 		if (r < 0) return r;
 	} else {
 		r = from_files(c, options, ret, e);
@@ -425,13 +287,11 @@ static int load(const struct kube_options *options, struct config *c, struct kub
 
 int kubeconfig_load(const struct kube_options *options, struct kube_access *ret, struct err *e)
 {
-	struct kube_access a = {0};
+	struct kube_access a;
 	struct config c = {.count = 0};
 	int r;
 
-	buf_init(&a.ca, CREDENTIAL_FILE_MAX);
-	buf_init(&a.cert, CREDENTIAL_FILE_MAX);
-	buf_init(&a.key, CREDENTIAL_FILE_MAX);
+	kube_access_init(&a);
 	r = load(options, &c, &a, e);
 	config_done(&c);
 	if (r < 0)

@@ -130,13 +130,12 @@ static int split_server(const char *server, char *ret_host, size_t size, const c
 static int make_websocket(struct remote *r, const struct kube *k, const char *path, struct err *e)
 {
 	static const char protocols[] = "v4.channel.k8s.io, v5.channel.k8s.io";
-	const char *headers[] = {k->authorization};
 	struct websocket_handler handler = {on_message, r};
 	_cleanup_buf_ struct buf full = BUF_INIT(PATH_MAX_BYTES);
 	struct handshake_request request = {
 	    .protocols = protocols,
-	    .headers = headers,
-	    .header_count = k->authorization ? 1 : 0,
+	    .headers = k->headers,
+	    .header_count = k->header_count,
 	};
 	const char *prefix = NULL;
 	char host[300];
@@ -192,12 +191,30 @@ static int refused(const struct kube *k, const struct remote *r, const char *pat
 	return kube_answer_error(k, "exec", path, websocket_status(r->ws), body, len, e);
 }
 
+/* What came instead of a WebSocket; *renewed: newer credentials were asked for. */
+static int judge_refusal(struct kube *k, struct remote *r, const char *path, bool *renewed,
+			 bool *ret_again, struct err *e)
+{
+	int status = websocket_status(r->ws), code;
+
+	if (status == 401 && !*renewed) {
+		*renewed = true;
+		code = kube_refused(k, ret_again, e);
+		if (code < 0) return code;
+	} else {
+		*ret_again = kube_status_passes(status);
+	}
+	code = refused(k, r, path, e);
+	/* The kubelet says so of a container that does not run (v4): it will not pass. */
+	if (*ret_again && e && strstr(e->text, "container not found")) *ret_again = false;
+	return code;
+}
+
 /* One attempt; *ret_again: the failure may pass. */
 static int try_open(struct kube *k, const struct remote_config *config, const char *path,
-		    struct remote **ret, bool *ret_again, struct err *e)
+		    struct remote **ret, bool *renewed, bool *ret_again, struct err *e)
 {
-	struct http_config http = {
-	    .tls = kube_access_tls(&k->access), .proxy = k->access.proxy, .cancel = config->cancel};
+	struct http_config http;
 	struct remote *r = calloc(1, sizeof(*r));
 	int code;
 
@@ -207,14 +224,17 @@ static int try_open(struct kube *k, const struct remote_config *config, const ch
 	r->ctx = config->ctx;
 	r->channel = -1;
 	buf_init(&r->status_text, STATUS_MAX);
-	code = make_websocket(r, k, path, e);
-	if (code == 0) code = stream_open(&http, k->access.server, &r->stream, e);
+	code = kube_authorize(k, e);
+	http = kube_http_config(k);
+	if (config->cancel) http.cancel = config->cancel;
+	if (code == 0) code = make_websocket(r, k, path, e);
+	if (code == 0) {
+		code = stream_open(&http, k->access.server, &r->stream, e);
+		if (code == -ERR_AUTH) kube_tls_error(k, e);
+	}
 	if (code == 0) code = shake_hands(r, config, k->request_timeout_ns, e);
 	if (code == 0 && websocket_state(r->ws) == WEBSOCKET_REFUSED) {
-		*ret_again = kube_status_passes(websocket_status(r->ws));
-		code = refused(k, r, path, e);
-		/* The kubelet says so of a container that does not run (v4): it will not pass. */
-		if (*ret_again && e && strstr(e->text, "container not found")) *ret_again = false;
+		code = judge_refusal(k, r, path, renewed, ret_again, e);
 	} else if (code == 0 && !*websocket_protocol(r->ws)) {
 		code = err_set(e, ERR_UNSUPPORTED,
 			       "the API server speaks no exec protocol that we know");
@@ -232,6 +252,7 @@ int remote_open(struct kube *k, const struct remote_config *config, struct remot
 	_cleanup_buf_ struct buf path = BUF_INIT(PATH_MAX_BYTES);
 	const struct pod_target *t = config->target;
 	int code = exec_path(config, &path, e);
+	bool renewed = false;
 
 	if (code < 0) return code;
 	for (int attempt = 1;; attempt++) {
@@ -239,7 +260,7 @@ int remote_open(struct kube *k, const struct remote_config *config, struct remot
 		struct err *failure = e ? e : &local;
 		bool again;
 
-		code = try_open(k, config, path.data, ret, &again, failure);
+		code = try_open(k, config, path.data, ret, &renewed, &again, failure);
 		if (code == 0) return 0;
 		if (!again || attempt == KUBE_ATTEMPTS ||
 		    (config->cancel && atomic_load(config->cancel)))

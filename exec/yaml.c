@@ -64,6 +64,8 @@ static int new_node(struct parse *p, const yaml_event_t *event, struct yaml_node
 	node->kind = event->type == YAML_SCALAR_EVENT           ? YAML_SCALAR
 		     : event->type == YAML_SEQUENCE_START_EVENT ? YAML_SEQUENCE
 								: YAML_MAPPING;
+	node->plain =
+	    node->kind == YAML_SCALAR && event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 	if (node->kind == YAML_SCALAR && !is_null(event)) {
 		node->text = strdup((const char *)event->data.scalar.value);
 		if (!node->text) {
@@ -190,4 +192,15 @@ const char *yaml_text(const struct yaml_node *node, const char *key)
 	const struct yaml_node *n = yaml_get(node, key);
 
 	return n && n->kind == YAML_SCALAR ? n->text : NULL;
+}
+
+bool yaml_true(const struct yaml_node *node, const char *key)
+{
+	static const char *const words[] = {"true", "True", "TRUE", "yes", "Yes",
+					    "YES",  "on",   "On",   "ON"};
+	const struct yaml_node *n = yaml_get(node, key);
+
+	for (size_t i = 0; n && n->plain && n->text && i < ARRAY_SIZE(words); i++)
+		if (strcmp(n->text, words[i]) == 0) return true;
+	return false;
 }

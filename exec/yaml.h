@@ -15,6 +15,7 @@ struct yaml_node {
 	enum yaml_kind kind;
 	char *text; /* of a scalar; without NUL bytes */
 	char *key;  /* of a mapping's value, else NULL */
+	bool plain; /* a scalar without quotes: it may be a number or a truth value */
 	size_t line;
 	struct yaml_node *child; /* first, of a sequence or mapping */
 	struct yaml_node *next;  /* sibling */
@@ -35,5 +36,7 @@ static inline void yaml_free_ptr(struct yaml_node **node)
 const struct yaml_node *yaml_get(const struct yaml_node *node, const char *key);
 /* The text of a key's scalar; NULL if absent, null ("", "~", "null" unquoted) or no scalar. */
 const char *yaml_text(const struct yaml_node *node, const char *key);
+/* Is a key's value true, in one of the ways YAML 1.1 writes it? */
+bool yaml_true(const struct yaml_node *node, const char *key);
 
 #endif

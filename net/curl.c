@@ -1,5 +1,7 @@
 #include "net/curl.h"
 
+#include "net/proxy.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,12 +38,17 @@ static CURLcode set_tls(CURL *curl, const struct tls_config *tls)
 		r = set_blob(curl, CURLOPT_CAINFO_BLOB, tls->ca_pem, tls->ca_pem_len);
 		/* Else the system's directory of authorities would still be trusted. */
 		if (r == CURLE_OK) r = curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+		/* A proxy that speaks TLS is often of the same house; the system's stay, too. */
+		if (r == CURLE_OK)
+			r = set_blob(curl, CURLOPT_PROXY_CAINFO_BLOB, tls->ca_pem, tls->ca_pem_len);
 	} else if (r == CURLE_OK && tls->ca_file) {
 		r = curl_easy_setopt(curl, CURLOPT_CAINFO, tls->ca_file);
 	}
 	if (r == CURLE_OK && tls->insecure) {
 		r = curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
 		if (r == CURLE_OK) r = curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+		if (r == CURLE_OK) r = curl_easy_setopt(curl, CURLOPT_PROXY_SSL_VERIFYPEER, 0L);
+		if (r == CURLE_OK) r = curl_easy_setopt(curl, CURLOPT_PROXY_SSL_VERIFYHOST, 0L);
 	}
 	return r;
 }
@@ -65,8 +72,8 @@ static CURLcode set_basics(struct curl_handle *h, const struct http_config *conf
 	/* HTTP/2 brings nothing to one request at a time, and would break an Upgrade. */
 	if (r == CURLE_OK)
 		r = curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	if (r == CURLE_OK && config->proxy)
-		r = curl_easy_setopt(curl, CURLOPT_PROXY, config->proxy);
+	/* What the environment says of proxies, net/proxy.h reads. */
+	if (r == CURLE_OK) r = curl_easy_setopt(curl, CURLOPT_NOPROXY, "");
 	return r;
 }
 
@@ -81,6 +88,14 @@ int curl_handle_init(struct curl_handle *h, const struct http_config *config, st
 	if (config->tls.server_name) {
 		h->server_name = strdup(config->tls.server_name);
 		if (!h->server_name) goto no_memory;
+	}
+	if (config->proxy) {
+		int code = proxy_url(config->proxy, "proxy-url", &h->proxy, e);
+
+		if (code < 0) {
+			curl_handle_done(h);
+			return code;
+		}
 	}
 	r = set_basics(h, config);
 	if (r == CURLE_OK) r = set_tls(h->curl, &config->tls);
@@ -101,7 +116,10 @@ void curl_handle_done(struct curl_handle *h)
 	curl_easy_cleanup(h->curl);
 	curl_slist_free_all(h->connect_to);
 	free(h->server_name);
+	if (h->proxy) explicit_bzero(h->proxy, strlen(h->proxy)); /* may hold a password */
+	free(h->proxy);
 	h->curl = NULL;
+	h->proxy = NULL;
 	h->connect_to = NULL;
 	h->server_name = NULL;
 }
@@ -147,25 +165,64 @@ out:
 	return r;
 }
 
+/* The proxy for a URL: the configured one, else the environment's. */
+static int set_proxy(struct curl_handle *h, CURLU *u, struct err *e)
+{
+	char *scheme = NULL, *host = NULL, *port = NULL, *name;
+	_cleanup_free_ char *from_environment = NULL;
+	const char *value;
+	int r = 0;
+
+	h->proxy_origin = h->proxy ? "proxy-url" : NULL;
+	if (curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) ||
+	    curl_url_get(u, CURLUPART_HOST, &host, 0) ||
+	    curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT)) {
+		r = bad_url(e);
+	} else if (!h->proxy) {
+		host[strcspn(host, "]")] = '\0';
+		name = host + (*host == '[');
+		value = proxy_from_environment(strcmp(scheme, "https") == 0, name, port,
+					       &h->proxy_origin);
+		if (value)
+			r = proxy_url(value, h->proxy_origin, &from_environment, e);
+		else
+			h->proxy_origin = NULL;
+	}
+	value = h->proxy ? h->proxy : from_environment ? from_environment : "";
+	if (r == 0 && curl_easy_setopt(h->curl, CURLOPT_PROXY, value))
+		r = err_set(e, ERR_NO_MEMORY, "no memory for a URL");
+	if (from_environment) explicit_bzero(from_environment, strlen(from_environment));
+	curl_free(scheme);
+	curl_free(host);
+	curl_free(port);
+	return r;
+}
+
+static int set_url(struct curl_handle *h, CURLU *u, const char *url, char **ret_host, struct err *e)
+{
+	int r = set_proxy(h, u, e);
+
+	if (r < 0) return r;
+	if (h->server_name) return rename_host(h, u, ret_host, e);
+	if (curl_easy_setopt(h->curl, CURLOPT_URL, url))
+		return err_set(e, ERR_NO_MEMORY, "no memory for a URL");
+	*ret_host = NULL;
+	return 0;
+}
+
 int curl_handle_url(struct curl_handle *h, const char *url, char **ret_host, struct err *e)
 {
 	CURLU *u;
-	int r = 0;
+	int r;
 
 	if (strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0)
 		return bad_url(e);
 	u = curl_url();
 	if (!u) return err_set(e, ERR_NO_MEMORY, "no memory for a URL");
-	if (curl_url_set(u, CURLUPART_URL, url, CURLU_PATH_AS_IS)) {
+	if (curl_url_set(u, CURLUPART_URL, url, CURLU_PATH_AS_IS))
 		r = bad_url(e);
-	} else if (h->server_name) {
-		r = rename_host(h, u, ret_host, e);
-	} else {
-		if (curl_easy_setopt(h->curl, CURLOPT_URL, url))
-			r = err_set(e, ERR_NO_MEMORY, "no memory for a URL");
-		else
-			*ret_host = NULL;
-	}
+	else
+		r = set_url(h, u, url, ret_host, e);
 	curl_url_cleanup(u);
 	return r;
 }
@@ -199,5 +256,8 @@ int curl_error(const struct curl_handle *h, CURLcode code, const char *what, str
 	const char *text = h->error[0] ? h->error : curl_easy_strerror(code);
 
 	if (code == CURLE_ABORTED_BY_CALLBACK) text = "cancelled";
-	return err_set(e, code_of(code, text), "%s: %.*s", what, (int)strcspn(text, "\r\n"), text);
+	err_set(e, code_of(code, text), "%s: %.*s%s%s%s", what, (int)strcspn(text, "\r\n"), text,
+		h->proxy_origin ? " (through the proxy of " : "",
+		h->proxy_origin ? h->proxy_origin : "", h->proxy_origin ? ")" : "");
+	return -code_of(code, text);
 }

@@ -9,7 +9,9 @@
 /* One easy handle and what it borrows. */
 struct curl_handle {
 	CURL *curl;
-	char *server_name; /* owned; NULL: the URL's host */
+	char *server_name;        /* owned; NULL: the URL's host */
+	char *proxy;              /* owned; NULL: by the environment, for each URL */
+	const char *proxy_origin; /* of the proxy that is used now, for errors; NULL: none */
 	const atomic_bool *cancel;
 	struct curl_slist *connect_to; /* of the URL set last */
 	char error[CURL_ERROR_SIZE];
@@ -20,9 +22,10 @@ int curl_handle_init(struct curl_handle *h, const struct http_config *config, st
 void curl_handle_done(struct curl_handle *h);
 
 /*
- * Sets where to go. With a server_name, curl is given a URL of that host, and the real one as the
- * address to connect to: the one way to name another certificate. *ret_host is then the value that
- * the Host header must have, a heap string; NULL where curl knows it. -ERR_USAGE: no http(s) URL.
+ * Sets where to go, and through which proxy. With a server_name, curl is given a URL of that host,
+ * and the real one as the address to connect to: the one way to name another certificate. *ret_host
+ * is then the value that the Host header must have, a heap string; NULL where curl knows it.
+ * -ERR_USAGE: no http(s) URL, or a proxy that is none.
  */
 int curl_handle_url(struct curl_handle *h, const char *url, char **ret_host, struct err *e);
 

@@ -1,7 +1,8 @@
 /*
  * A small HTTP/1.1 client on libcurl: one request at a time, bodies in memory, answers capped. No
  * redirects, no cookies, no Expect: 100-continue; the path goes out as it is given. Proxies come
- * from the usual environment variables unless one is named. Not for use by two threads at once.
+ * from the environment as net/proxy.h reads it, unless one is named. Not for use by two threads at
+ * once.
  */
 #ifndef NET_HTTP_H
 #define NET_HTTP_H
@@ -23,7 +24,7 @@ struct tls_config {
 
 struct http_config {
 	struct tls_config tls;
-	const char *proxy;           /* URL; NULL: from the environment */
+	const char *proxy;           /* URL, for every request; NULL: from the environment */
 	uint64_t connect_timeout_ns; /* name, connection and TLS; 0: 15 s */
 	const atomic_bool *cancel;   /* ends a request with -ERR_CANCELLED; NULL: never */
 };

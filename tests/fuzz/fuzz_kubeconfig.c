@@ -1,6 +1,7 @@
 /*
- * A kubeconfig file: YAML to a tree, and the tree to server and credentials. No file that it names
- * is opened: the input is only parsed as a tree where it names one.
+ * A kubeconfig file: YAML to a tree, and the tree to server and credentials; and the answer of a
+ * credential plugin, which is YAML, too. No plugin is run, and no file that the input names is
+ * opened: it is only parsed as a tree where it names one.
  */
 #include "exec/kubeconfig.h"
 #include "exec/yaml.h"
@@ -45,6 +46,20 @@ static void load(const uint8_t *data, size_t size)
 	close(fd);
 }
 
+static void answer(const uint8_t *data, size_t size)
+{
+	static char command[] = "p", version[] = "client.authentication.k8s.io/v1",
+		    origin[] = "user";
+	struct plugin plugin = {.command = command, .api_version = version, .origin = origin};
+	struct plugin_credential c;
+
+	if (plugin_parse(&plugin, (const char *)data, size, &c, NULL) != 0) return;
+	if (!c.token && c.cert.len == 0) abort();
+	if ((c.cert.len > 0) != (c.key.len > 0)) abort();
+	if (c.token && strpbrk(c.token, "\r\n")) abort();
+	plugin_credential_done(&c);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const names_files[] = {"tokenFile", "certificate-authority",
@@ -57,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check(root, NULL, 1);
 		yaml_node_free(root);
 	}
+	answer(data, size);
 	for (size_t i = 0; i < ARRAY_SIZE(names_files); i++) {
 		const uint8_t *at = memmem(data, size, names_files[i], strlen(names_files[i]));
 

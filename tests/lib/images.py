@@ -36,6 +36,12 @@ def dynamic(rootfs, build_dir):
             rootfs.add_program(program, "/targets/" + os.path.basename(program))
 
 
+def podsnap(rootfs, build_dir):
+    """podsnap with the libraries that it needs, and a shell beside it."""
+    rootfs.add_busybox()
+    rootfs.add_program(os.path.join(build_dir, "podsnap"), "/bin/podsnap")
+
+
 def nginx(rootfs, _build_dir):
     """Debian's nginx, dynamic and stripped, with a shell beside it."""
     rootfs.add_busybox()
@@ -48,7 +54,8 @@ def nginx(rootfs, _build_dir):
                  "http { access_log off; server { listen 8080; location / { return 200; } } }\n")
 
 
-IMAGES = {"busybox": busybox, "distroless": distroless, "dynamic": dynamic, "nginx": nginx}
+IMAGES = {"busybox": busybox, "distroless": distroless, "dynamic": dynamic, "nginx": nginx,
+          "podsnap": podsnap}
 PREFIX = "podsnap-test/"
 
 

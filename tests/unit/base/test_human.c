@@ -90,6 +90,37 @@ static void the_local_time_zone_does_not_matter(void **state)
 	tzset();
 }
 
+static void rfc3339_is_read(void **state)
+{
+	static const struct {
+		const char *text;
+		long long time; /* -1: refused */
+	} cases[] = {
+	    {"1970-01-01T00:00:00Z", 0},
+	    {"2026-01-02T03:04:05Z", 1767323045},
+	    {"2026-01-02T03:04:05.999999999Z", 1767323045},
+	    {"2026-01-02T05:04:05+02:00", 1767323045},
+	    {"2026-01-01T21:34:05-05:30", 1767323045},
+	    {"9999-12-31T23:59:59Z", 253402300799},
+	    {"2026-01-02T03:04:05", -1},
+	    {"2026-01-02 03:04:05Z", -1},
+	    {"2026-13-02T03:04:05Z", -1},
+	    {"2026-00-02T03:04:05Z", -1},
+	    {"2026-01-02T24:04:05Z", -1},
+	    {"2026-01-02T03:04:05.Z", -1},
+	    {"2026-01-02T03:04:05+0200", -1},
+	    {"2026-01-02T03:04:05Zx", -1},
+	    {"", -1},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		time_t time = -2;
+
+		assert_int_equal(rfc3339_parse(cases[i].text, &time), cases[i].time != -1);
+		if (cases[i].time != -1) assert_int_equal(time, cases[i].time);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -98,6 +129,7 @@ int main(void)
 	    cmocka_unit_test(times),
 	    cmocka_unit_test(times_outside_the_format_are_clamped),
 	    cmocka_unit_test(the_local_time_zone_does_not_matter),
+	    cmocka_unit_test(rfc3339_is_read),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,6 +148,12 @@ static void bad_files_are_named_with_their_line(void **state)
 	    {"contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n"
 	     "clusters: [{name: c, cluster: {server: \"https://h\\r\\nX: y\"}}]\n",
 	     "malformed server", ERR_CORRUPT},
+	    {"contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n"
+	     "clusters: [{name: c, cluster: {server: 'https://'}}]\n",
+	     "malformed server", ERR_CORRUPT},
+	    {"contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n"
+	     "clusters: [{name: c, cluster: {server: 'ftp://h'}}]\n",
+	     "malformed server", ERR_CORRUPT},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -192,10 +198,8 @@ static void other_ways_of_authentication_are_named(void **state)
 	static const struct {
 		const char *user, *part;
 	} cases[] = {
-	    {"{exec: {command: aws-iam, args: [hidden]}}", "an exec plugin (aws-iam)"},
 	    {"{auth-provider: {name: gcp}}", "an auth-provider (gcp)"},
-	    {"{username: joe, password: hidden}", "a user name and password"},
-	    {"{token: hidden, as: root}", "impersonation"},
+	    {"{auth-provider: {config: {secret: hidden}}}", "an auth-provider, which"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -211,6 +215,199 @@ static void other_ways_of_authentication_are_named(void **state)
 		assert_contains(e.text, cases[i].part);
 		assert_null(strstr(e.text, "hidden"));
 	}
+}
+
+#define CONTEXT                                                                                    \
+	"contexts: [{name: x, context: {cluster: c, user: u}}]\ncurrent-context: x\n" CLUSTERS
+
+/* A context whose user's entry is this. */
+static int load_user(const char *user, const struct kube_options *more, struct kube_access *ret,
+		     struct err *e)
+{
+	struct kube_options options = more ? *more : (struct kube_options){0};
+	char text[2000];
+
+	snprintf(text, sizeof(text), CONTEXT "users: [{name: u, user: %s}]\n", user);
+	options.kubeconfig = put("config", text);
+	return kubeconfig_load(&options, ret, e);
+}
+
+/* The headers, joined by '|'. */
+static const char *impersonated(struct kube_access *a)
+{
+	for (size_t i = 0; i + 1 < a->impersonation.len; i++)
+		if (a->impersonation.data[i] == '\0') a->impersonation.data[i] = '|';
+	return a->impersonation.len > 0 ? a->impersonation.data : "";
+}
+
+static void a_user_has_one_way_in_kubectl_s_order(void **state)
+{
+	static const char plugin[] = "exec: {apiVersion: client.authentication.k8s.io/v1beta1, "
+				     "command: ./p}";
+	struct kube_access a;
+	char user[500];
+	struct err e;
+
+	assert_int_equal(load_user("{username: joe, password: ''}", NULL, &a, &e), 0);
+	assert_string_equal(a.username, "joe");
+	assert_string_equal(a.password, "");
+	kube_access_done(&a);
+	assert_int_equal(load_user("{username: 'a:b', password: x}", NULL, &a, &e), -ERR_CORRUPT);
+
+	snprintf(user, sizeof(user), "{%s}", plugin);
+	assert_int_equal(load_user(user, NULL, &a, &e), 0);
+	assert_non_null(a.plugin);
+	assert_string_equal(a.plugin->command, path_of("./p")); /* relative to the file */
+	kube_access_done(&a);
+	snprintf(user, sizeof(user), "{token: t, username: joe, %s}", plugin);
+	assert_int_equal(load_user(user, NULL, &a, &e), 0);
+	assert_null(a.plugin);
+	assert_null(a.username);
+	assert_string_equal(a.token, "t");
+	kube_access_done(&a);
+}
+
+static void a_token_file_is_read_and_remembered(void **state)
+{
+	struct kube_options given = {.token = "given"};
+	struct kube_access a;
+	struct err e;
+
+	put("token", " first \n");
+	assert_int_equal(load_user("{tokenFile: token, token: old}", NULL, &a, &e), 0);
+	assert_string_equal(a.token, "first");
+	assert_string_equal(a.token_file, path_of("token"));
+	kube_access_done(&a);
+	assert_int_equal(load_user("{tokenFile: token}", &given, &a, &e), 0);
+	assert_string_equal(a.token, "given");
+	assert_null(a.token_file);
+	kube_access_done(&a);
+	/* A token beside a file that is not there. */
+	assert_int_equal(load_user("{tokenFile: nothing, token: old}", NULL, &a, &e), 0);
+	assert_string_equal(a.token, "old");
+	kube_access_done(&a);
+	assert_int_equal(load_user("{tokenFile: nothing}", NULL, &a, &e), -ERR_NOT_FOUND);
+	assert_contains(e.text, "tokenFile of \"u\"");
+	put("token", " \n");
+	assert_int_equal(load_user("{tokenFile: token}", NULL, &a, &e), -ERR_CORRUPT);
+	put("token", "hidden\nhidden\n");
+	assert_int_equal(load_user("{tokenFile: token}", NULL, &a, &e), -ERR_CORRUPT);
+	assert_contains(e.text, "more than one line");
+	assert_null(strstr(e.text, "hidden"));
+}
+
+static void impersonation_is_of_the_file_and_the_options(void **state)
+{
+	static const char user[] =
+	    "{token: t, as: jane, as-uid: '7', as-groups: [dev, 'ops team'], "
+	    "as-user-extra: {scopes: [a, b], 'acme.io/x y': [c]}}";
+	static const char *const groups[] = {"other"}, *const extras[] = {"scopes=z", "k=v=w"};
+	struct kube_options options = {.as = "root",
+				       .as_groups = groups,
+				       .as_group_count = 1,
+				       .as_user_extra = extras,
+				       .as_user_extra_count = 2};
+	struct kube_access a;
+	struct err e;
+
+	assert_int_equal(load_user(user, NULL, &a, &e), 0);
+	assert_string_equal(impersonated(&a),
+			    "Impersonate-User: jane|Impersonate-Uid: 7|Impersonate-Group: dev|"
+			    "Impersonate-Group: ops team|Impersonate-Extra-scopes: a|"
+			    "Impersonate-Extra-scopes: b|Impersonate-Extra-acme.io%2Fx%20y: c");
+	kube_access_done(&a);
+	assert_int_equal(load_user(user, &options, &a, &e), 0);
+	assert_string_equal(impersonated(&a),
+			    "Impersonate-User: root|Impersonate-Uid: 7|Impersonate-Group: other|"
+			    "Impersonate-Extra-acme.io%2Fx%20y: c|Impersonate-Extra-scopes: z|"
+			    "Impersonate-Extra-k: v=w");
+	kube_access_done(&a);
+	/* With another token, too. */
+	options = (struct kube_options){.token = "other"};
+	assert_int_equal(load_user("{token: t, as: jane}", &options, &a, &e), 0);
+	assert_string_equal(impersonated(&a), "Impersonate-User: jane");
+	kube_access_done(&a);
+
+	assert_int_equal(load_user("{token: t, as-groups: [g]}", NULL, &a, &e), -ERR_USAGE);
+	assert_contains(e.hint, "--as");
+	assert_int_equal(load_user("{token: t, as: \"a\\r\\nX: y\"}", NULL, &a, &e), -ERR_CORRUPT);
+	options =
+	    (struct kube_options){.as = "a", .as_user_extra = groups, .as_user_extra_count = 1};
+	assert_int_equal(load_user("{token: t}", &options, &a, &e), -ERR_USAGE);
+	assert_contains(e.text, "KEY=VALUE");
+}
+
+static void nothing_secret_goes_over_plain_http(void **state)
+{
+	struct kube_options options = {.server = "http://127.0.0.1:8001"};
+	struct kube_access a;
+	struct err e;
+
+	assert_int_equal(load_user("{token: t, as: jane}", &options, &a, &e), 0);
+	assert_null(a.token);
+	assert_string_equal(impersonated(&a), "Impersonate-User: jane");
+	kube_access_done(&a);
+	assert_int_equal(load_user("{username: u, password: p}", &options, &a, &e), 0);
+	assert_null(a.username);
+	assert_null(a.password);
+	kube_access_done(&a);
+}
+
+static void options_about_trust_replace_the_file_s(void **state)
+{
+	static const char text[] =
+	    "contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n"
+	    "clusters: [{name: c, cluster: {server: 'https://one', tls-server-name: name, "
+	    "insecure-skip-tls-verify: True, certificate-authority: nothing}}]\n";
+	struct kube_options options = {.kubeconfig = put("config", text),
+				       .certificate_authority = put("ca.crt", "pem")};
+	struct kube_access a;
+	struct err e;
+
+	assert_int_equal(kubeconfig_load(&options, &a, &e), 0);
+	assert_string_equal(a.ca.data, "pem");
+	assert_false(a.insecure);
+	assert_string_equal(a.tls_server_name, "name");
+	kube_access_done(&a);
+	/* The name goes with the server. */
+	options.server = "https://two";
+	assert_int_equal(kubeconfig_load(&options, &a, &e), 0);
+	assert_null(a.tls_server_name);
+	kube_access_done(&a);
+	options.tls_server_name = "given";
+	assert_int_equal(kubeconfig_load(&options, &a, &e), 0);
+	assert_string_equal(a.tls_server_name, "given");
+	kube_access_done(&a);
+	options = (struct kube_options){.kubeconfig = path_of("config"),
+					.insecure_skip_tls_verify = true};
+	assert_int_equal(kubeconfig_load(&options, &a, &e), 0);
+	assert_true(a.insecure);
+	assert_int_equal(a.ca.len, 0);
+	kube_access_done(&a);
+}
+
+static void each_file_s_paths_are_its_own(void **state)
+{
+	struct kube_options options = {0};
+	char list[300], other[80];
+	struct kube_access a;
+	struct err e;
+
+	snprintf(other, sizeof(other), "%s/sub", dir);
+	assert_int_equal(mkdir(other, 0700), 0);
+	put("sub/token", "of sub");
+	put("token", "of dir");
+	put("one", CONTEXT);
+	put("sub/two", "current-context: no\nusers: [{name: u, user: {tokenFile: token}}]\n");
+	snprintf(list, sizeof(list), "%s/one:%s/sub/two", dir, dir);
+	assert_int_equal(setenv("KUBECONFIG", list, 1), 0);
+	assert_int_equal(kubeconfig_load(&options, &a, &e), 0);
+	assert_string_equal(a.token, "of sub");
+	kube_access_done(&a);
+	unsetenv("KUBECONFIG");
+	assert_int_equal(unlink(path_of("sub/token")), 0);
+	assert_int_equal(unlink(path_of("sub/two")), 0);
+	assert_int_equal(rmdir(other), 0);
 }
 
 /* A self-signed certificate that is valid from now + start to now + end seconds. */
@@ -233,6 +430,18 @@ static void write_certificate(long start, long end)
 	assert_int_equal(PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL), 1);
 	fclose(f);
 	X509_free(x);
+	EVP_PKEY_free(key);
+}
+
+static void write_encrypted_key(void)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	FILE *f = fopen(path_of("key"), "w");
+
+	assert_non_null(f);
+	assert_int_equal(
+	    PEM_write_PKCS8PrivateKey(f, key, EVP_aes_256_cbc(), "secret", 6, NULL, NULL), 1);
+	fclose(f);
 	EVP_PKEY_free(key);
 }
 
@@ -275,6 +484,19 @@ static void certificates_are_checked_for_their_dates(void **state)
 	assert_int_equal(unlink(path_of("key")), 0);
 	assert_int_equal(load_file(text, NULL, &a, &e), -ERR_NOT_FOUND);
 	assert_contains(e.text, "client-key");
+	/* The key of another certificate, one with a passphrase (which is not asked for), none. */
+	write_certificate(-1, 100);
+	rename(path_of("key"), path_of("other"));
+	write_certificate(-1, 100);
+	rename(path_of("other"), path_of("key"));
+	assert_int_equal(load_file(text, NULL, &a, &e), -ERR_CORRUPT);
+	assert_contains(e.text, "is not that of its certificate");
+	write_encrypted_key();
+	assert_int_equal(load_file(text, NULL, &a, &e), -ERR_UNSUPPORTED);
+	assert_contains(e.text, "passphrase");
+	put("key", "hidden");
+	assert_int_equal(load_file(text, NULL, &a, &e), -ERR_CORRUPT);
+	assert_contains(e.text, "no PEM key");
 }
 
 static void a_pod_has_its_service_account(void **state)
@@ -294,6 +516,7 @@ static void a_pod_has_its_service_account(void **state)
 	assert_string_equal(a.token, "tok");
 	assert_string_equal(a.namespace_, "mine");
 	assert_string_equal(a.ca.data, "pem");
+	assert_string_equal(a.token_file, path_of("token"));
 	kube_access_done(&a);
 	unsetenv("KUBERNETES_SERVICE_HOST");
 }
@@ -326,6 +549,12 @@ int main(void)
 	    cmocka_unit_test(deep_and_many_are_capped),
 	    cmocka_unit_test(an_unknown_context_lists_those_there_are),
 	    cmocka_unit_test(other_ways_of_authentication_are_named),
+	    cmocka_unit_test(a_user_has_one_way_in_kubectl_s_order),
+	    cmocka_unit_test(a_token_file_is_read_and_remembered),
+	    cmocka_unit_test(impersonation_is_of_the_file_and_the_options),
+	    cmocka_unit_test(nothing_secret_goes_over_plain_http),
+	    cmocka_unit_test(options_about_trust_replace_the_file_s),
+	    cmocka_unit_test(each_file_s_paths_are_its_own),
 	    cmocka_unit_test(certificates_are_checked_for_their_dates),
 	    cmocka_unit_test(a_pod_has_its_service_account),
 	};

@@ -291,7 +291,7 @@ static void what_prevents_a_start_is_explained(void **state)
 	     NULL, "is forbidden: User \"x\"", "resources: [\"pods/exec\"]", ERR_FORBIDDEN},
 	    {"HTTP/1.1 401 Unauthorized\r\nContent-Length: "
 	     "26\r\n\r\n{\"message\":\"Unauthorized\"}",
-	     NULL, "does not accept the credentials", "renew", ERR_AUTH},
+	     NULL, "asks for credentials", "renew", ERR_AUTH},
 	    {"HTTP/1.1 404 Not Found\r\nContent-Length: 23\r\n\r\n{\"message\":\"no such p\"} ",
 	     NULL, "no such p", "", ERR_NOT_FOUND},
 	    {NULL,
