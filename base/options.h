@@ -13,6 +13,7 @@ enum option_type {
 	OPTION_INT,      /* decimal, min..max */
 	OPTION_SIZE,     /* bytes: 64K, 16MiB, 1G (powers of two); min..max in bytes */
 	OPTION_DURATION, /* 250ms, 2s, 5m, 1h, 0; kept in nanoseconds; min..max in nanoseconds */
+	OPTION_CPUS,     /* 2, 0.5, 500m; kept in thousandths of a CPU; min..max in those */
 	OPTION_STRING,
 	OPTION_ENUM, /* one of choices, "a|b|c" */
 	OPTION_LIST, /* a string that may be given several times; env and file: comma-separated */
@@ -24,7 +25,7 @@ struct option_def {
 	const char *env;  /* environment variable, NULL if none */
 	const char *key;  /* dotted key in the configuration file, NULL if none */
 	enum option_type type;
-	int64_t min, max;    /* for INT, SIZE, DURATION; both 0: any non-negative value */
+	int64_t min, max;    /* for INT, SIZE, DURATION, CPUS; both 0: any non-negative value */
 	const char *choices; /* ENUM */
 	const char *def;     /* default as text, NULL: unset */
 	const char *metavar; /* "FILE" in help; NULL: from the type */
@@ -71,7 +72,8 @@ int options_set(struct options *o, size_t id, const char *value, enum option_ori
 		const char *where, struct err *e);
 
 bool option_bool(const struct options *o, size_t id);
-/* INT, SIZE (bytes), DURATION (ns); BOOL: how often it was switched on (-vv is 2). 0 if unset. */
+/* INT, SIZE (bytes), DURATION (ns), CPUS (thousandths); BOOL: how often it was switched on (-vv is
+ * 2). 0 if unset. */
 int64_t option_int(const struct options *o, size_t id);
 const char *option_string(const struct options *o, size_t id); /* STRING, ENUM; NULL if unset */
 size_t option_list_count(const struct options *o, size_t id);
@@ -91,6 +93,7 @@ int options_help(const struct option_def *defs, size_t count, uint32_t verb_bit,
 /* The parsers on their own. Whole text or -ERR_USAGE. */
 int parse_size(const char *text, int64_t *ret_bytes, struct err *e);
 int parse_duration(const char *text, int64_t *ret_ns, struct err *e);
+int parse_cpus(const char *text, int64_t *ret_thousandths, struct err *e);
 int parse_int(const char *text, int64_t min, int64_t max, int64_t *ret, struct err *e);
 
 #endif

@@ -18,6 +18,8 @@ const char *option_metavar(const struct option_def *def)
 		return "SIZE";
 	case OPTION_DURATION:
 		return "DURATION";
+	case OPTION_CPUS:
+		return "CPUS";
 	case OPTION_ENUM:
 		return def->choices;
 	case OPTION_STRING:

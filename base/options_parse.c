@@ -45,6 +45,8 @@ int parse_int(const char *text, int64_t min, int64_t max, int64_t *ret, struct e
 	return 0;
 }
 
+enum { THOUSAND = 1000 };
+
 /* K, Ki, KiB: the letter's place is its power of 1024. */
 static const char size_units[] = "BKMGTPE";
 
@@ -179,6 +181,31 @@ static int parse_bool(const char *text, int64_t *ret, struct err *e)
 	return err_set(e, ERR_USAGE, "\"%.80s\" is neither true nor false", text);
 }
 
+/* Kubernetes' quantities of CPU: 2, 0.5, 500m. */
+int parse_cpus(const char *text, int64_t *ret_thousandths, struct err *e)
+{
+	const char *p = text;
+	bool too_large;
+	uint64_t whole, thousandths = 0;
+	bool ok = read_digits(&p, &whole, &too_large);
+
+	if (ok && *p == 'm') {
+		thousandths = whole;
+		whole = 0;
+		p++;
+	} else if (ok && *p == '.') {
+		p++;
+		ok = *p != '\0';
+		for (uint64_t worth = THOUSAND / 10; *p >= '0' && *p <= '9'; worth /= 10)
+			thousandths += worth * (uint64_t)(*p++ - '0');
+	}
+	if (!ok || *p || whole > INT64_MAX / THOUSAND - 1 || thousandths > INT64_MAX / 2)
+		return err_set(e, ERR_USAGE, "\"%.80s\" is no number of CPUs: write 2, 0.5 or 500m",
+			       text);
+	*ret_thousandths = (int64_t)(whole * THOUSAND + thousandths);
+	return 0;
+}
+
 static int check_choice(const char *choices, const char *text, struct err *e)
 {
 	_cleanup_free_ char *words = strdup(choices);
@@ -217,12 +244,16 @@ static void format_number(enum option_type type, int64_t value, char ret[32])
 			per_unit = duration_units[i].ns;
 			unit = duration_units[i].name;
 		}
+	} else if (type == OPTION_CPUS && value % THOUSAND == 0) {
+		per_unit = THOUSAND;
+	} else if (type == OPTION_CPUS) {
+		unit = "m";
 	}
 	snprintf(ret, 32, "%" PRId64 "%.*s", value / (int64_t)per_unit, type == OPTION_SIZE ? 1 : 2,
 		 unit);
 }
 
-/* INT, SIZE and DURATION. */
+/* INT, SIZE, DURATION and CPUS. */
 static int parse_number(const struct option_def *def, const char *text, int64_t *ret, struct err *e)
 {
 	int64_t min = def->min, max = def->max, value;
@@ -231,8 +262,9 @@ static int parse_number(const struct option_def *def, const char *text, int64_t 
 
 	if (min == 0 && max == 0) max = INT64_MAX;
 	if (def->type == OPTION_INT) return parse_int(text, min, max, ret, e);
-	r = def->type == OPTION_SIZE ? parse_size(text, &value, e)
-				     : parse_duration(text, &value, e);
+	r = def->type == OPTION_SIZE       ? parse_size(text, &value, e)
+	    : def->type == OPTION_DURATION ? parse_duration(text, &value, e)
+					   : parse_cpus(text, &value, e);
 	if (r < 0) return r;
 	if (value < min || value > max) {
 		format_number(def->type, min, min_text);
@@ -254,6 +286,7 @@ int option_check_value(const struct option_def *def, const char *text, int64_t *
 	case OPTION_INT:
 	case OPTION_SIZE:
 	case OPTION_DURATION:
+	case OPTION_CPUS:
 		return parse_number(def, text, ret, e);
 	case OPTION_ENUM:
 		*ret = 0;

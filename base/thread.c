@@ -6,7 +6,7 @@
 int thread_start(pthread_t *ret, void *(*run)(void *), void *arg, struct err *e)
 {
 	sigset_t all, before;
-	int error;
+	int error, r;
 
 	/* The new thread inherits the mask. */
 	sigfillset(&all);
@@ -15,5 +15,9 @@ int thread_start(pthread_t *ret, void *(*run)(void *), void *arg, struct err *e)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!error) return 0;
 	errno = error;
-	return err_errno(e, "starting a thread");
+	r = err_errno(e, "starting a thread");
+	if (e && error == EAGAIN)
+		err_hint(e, "the pids limit of the container, or of the user (ulimit -u), allows "
+			    "no more");
+	return r;
 }

@@ -30,7 +30,7 @@ struct assembler {
 	bool failed, finished;
 
 	uint64_t plain, written; /* bytes so far */
-	struct sha256 hash;      /* of what was written */
+	struct sha256 digest;    /* frame_digest_add */
 	uint64_t next_header;    /* where the next entry in the tar must start */
 	uint8_t *seek;           /* SEEK_ENTRY_BYTES a frame */
 	size_t frame_count, frame_cap;
@@ -51,13 +51,15 @@ static int write_out(struct assembler *a, const void *data, size_t len, struct e
 
 	if (r < 0) return r;
 	a->written += len;
-	sha256_update(&a->hash, data, len);
 	return 0;
 }
 
-static int note_frame(struct assembler *a, size_t len, uint32_t plain_len, struct err *e)
+/* Writes a frame, and its line of the seek table. */
+static int write_frame(struct assembler *a, const void *data, size_t len, uint32_t plain_len,
+		       struct err *e)
 {
 	uint8_t *entry;
+	int r;
 
 	if (a->frame_count >= BUNDLE_FRAMES_MAX)
 		return err_set(e, ERR_LIMIT, "more than %d frames in a bundle", BUNDLE_FRAMES_MAX);
@@ -69,6 +71,9 @@ static int note_frame(struct assembler *a, size_t len, uint32_t plain_len, struc
 		a->seek = seek;
 		a->frame_cap = cap;
 	}
+	r = write_out(a, data, len, e);
+	if (r < 0) return r;
+	frame_digest_add(&a->digest, data, len);
 	entry = a->seek + a->frame_count * SEEK_ENTRY_BYTES;
 	le32_put(entry, (uint32_t)len);
 	le32_put(entry + 4, plain_len);
@@ -105,8 +110,7 @@ static int take_frame(struct stream *s, const struct bundle_frame *frame, struct
 		r = verify_frame(s, frame, e);
 		if (r < 0) return r;
 	}
-	r = write_out(a, frame->data, frame->len, e);
-	return r < 0 ? r : note_frame(a, frame->len, frame->plain_len, e);
+	return write_frame(a, frame->data, frame->len, frame->plain_len, e);
 }
 
 static int check_alive(const struct assembler *a, struct err *e)
@@ -327,15 +331,13 @@ static int write_tar_end(struct assembler *a, struct err *e)
 	if (!ctx) return err_set(e, ERR_NO_MEMORY, "no memory to compress with");
 	r = frame_compress(ctx, zeros, sizeof(zeros), packed, sizeof(packed), &len, e);
 	ZSTD_freeCCtx(ctx);
-	if (r == 0) r = write_out(a, packed, len, e);
-	return r < 0 ? r : note_frame(a, len, sizeof(zeros), e);
+	return r < 0 ? r : write_frame(a, packed, len, sizeof(zeros), e);
 }
 
 static int write_trailer(struct assembler *a, const struct bundle_entry *manifest, struct err *e)
 {
 	uint8_t trailer[SKIPPABLE_HEADER_BYTES + TRAILER_BYTES];
-	struct sha256 before = a->hash;
-	int r;
+	struct sha256 before = a->digest;
 
 	le32_put(trailer, TRAILER_MAGIC);
 	le32_put(trailer + 4, TRAILER_BYTES);
@@ -344,8 +346,7 @@ static int write_trailer(struct assembler *a, const struct bundle_entry *manifes
 	le64_put(trailer + 24, manifest->size);
 	memcpy(trailer + 32, manifest->sha256, SHA256_BYTES);
 	sha256_final(&before, trailer + 32 + SHA256_BYTES);
-	r = write_out(a, trailer, sizeof(trailer), e);
-	return r < 0 ? r : note_frame(a, sizeof(trailer), 0, e);
+	return write_frame(a, trailer, sizeof(trailer), 0, e);
 }
 
 static int write_seek_table(struct assembler *a, struct err *e)
@@ -401,7 +402,7 @@ int assembler_new(struct assembler **ret, bundle_write_fn write, void *ctx, stru
 	a->stream.out = (struct bundle_output){stream_frame, stream_entry};
 	a->stream.a = a;
 	a->ranges_left = BUNDLE_RANGES_TOTAL_MAX;
-	sha256_init(&a->hash);
+	sha256_init(&a->digest);
 	buf_init(&a->entries_text, BUNDLE_MANIFEST_MAX - 2 * MANIFEST_HEAD_MAX);
 	json_init(&a->entries_json, &a->entries_text, false);
 	json_array(&a->entries_json);

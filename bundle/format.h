@@ -2,7 +2,7 @@
  * What follows the tar's frames in a bundle. All integers little-endian; both parts are skippable
  * frames (RFC 8878 section 3.1.2): magic u32, length u32, then
  *   trailer     "PODSNAP1", plain offset of the manifest's data u64, its length u64, its SHA-256,
- *               SHA-256 of the bundle's bytes before the trailer
+ *               SHA-256 of {length u32, CRC-32C u32} of each frame before the trailer, as packed
  *   seek table  {compressed u32, plain u32} a frame, then {frames u32, descriptor u8 = 0,
  *               magic u32}: zstd's contrib/seekable_format without checksums
  * The trailer stands in the seek table with plain size 0, so that the offsets add up; the seek

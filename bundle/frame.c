@@ -7,6 +7,15 @@
 _Static_assert(BUNDLE_FRAME_MAX == ZSTD_COMPRESSBOUND(BUNDLE_FRAME_PLAIN_MAX),
 	       "BUNDLE_FRAME_MAX is zstd's bound");
 
+void frame_digest_add(struct sha256 *digest, const void *data, size_t len)
+{
+	uint8_t record[8];
+
+	le32_put(record, (uint32_t)len);
+	le32_put(record + 4, crc32c(0, data, len));
+	sha256_update(digest, record, sizeof(record));
+}
+
 ZSTD_CCtx *frame_compressor(int level)
 {
 	ZSTD_CCtx *ctx = ZSTD_createCCtx();

@@ -14,6 +14,11 @@ ZSTD_CCtx *frame_compressor(int level);
 int frame_compress(ZSTD_CCtx *ctx, const void *plain, size_t len, void *dst, size_t dst_size,
 		   size_t *ret_len, struct err *e);
 
+/* Takes a frame, as packed, into a digest of a sequence of them: SHA-256 of {length u32, CRC-32C
+ * u32} of each. It finds any change that came about by itself, for a tenth of a SHA-256 of the
+ * bytes. */
+void frame_digest_add(struct sha256 *digest, const void *data, size_t len);
+
 /*
  * The lengths of the frame at the start of data, from its headers: -ERR_TRUNCATED if data ends
  * inside the frame, -ERR_CORRUPT if it is no frame of ours (no zstd frame, a dictionary, no content

@@ -8,8 +8,9 @@ struct slot {
 	uint8_t *packed; /* BUNDLE_FRAME_MAX bytes */
 	size_t plain_len, packed_len;
 	uint64_t plain_offset;
-	bool done;  /* under the lock until true, then the caller's */
-	int result; /* of the compression */
+	size_t hash_from; /* the plain bytes from here on are hashed */
+	bool done;        /* under the lock until true, then the caller's */
+	int result;       /* of the compression */
 };
 
 /*
@@ -23,12 +24,17 @@ struct frame_ring {
 	size_t slot_count;
 	uint64_t emit, fill; /* the caller's thread only */
 	uint64_t offset;     /* plain bytes of all frames before fill */
+	bool hashing;        /* what is taken now is hashed, ... */
+	size_t hash_from;    /* ... in the current frame from here on, */
+	uint64_t hash_first; /* ... and in those from this one on */
 	int level;
 	ZSTD_CCtx *ctx; /* the caller's thread compresses; NULL with workers */
 
 	pthread_mutex_t lock;
-	pthread_cond_t queued, finished;
+	pthread_cond_t queued, finished, turn;
 	uint64_t work, queue_end; /* under lock; queue_end is fill as the workers see it */
+	uint64_t hashed;          /* under lock: frames whose bytes the hash has had */
+	struct sha256 hash;       /* of the thread whose frame is next */
 	bool stopping;            /* under lock */
 	struct err worker_err;    /* under lock: the first failure of a worker */
 	pthread_t *threads;
@@ -38,6 +44,22 @@ struct frame_ring {
 static struct slot *slot_of(const struct frame_ring *ring, uint64_t number)
 {
 	return &ring->slots[number % ring->slot_count];
+}
+
+/* Frames are compressed in any order, and hashed one after the other. */
+static void hash_slot(struct frame_ring *ring, const struct slot *slot, uint64_t number)
+{
+	pthread_mutex_lock(&ring->lock);
+	while (ring->hashed != number)
+		pthread_cond_wait(&ring->turn, &ring->lock);
+	pthread_mutex_unlock(&ring->lock);
+	if (slot->hash_from < slot->plain_len)
+		sha256_update(&ring->hash, slot->plain + slot->hash_from,
+			      slot->plain_len - slot->hash_from);
+	pthread_mutex_lock(&ring->lock);
+	ring->hashed++;
+	pthread_cond_broadcast(&ring->turn);
+	pthread_mutex_unlock(&ring->lock);
 }
 
 static void compress_slot(struct frame_ring *ring, struct slot *slot, ZSTD_CCtx *ctx)
@@ -61,13 +83,16 @@ static void *worker(void *arg)
 	pthread_mutex_lock(&ring->lock);
 	for (;;) {
 		struct slot *slot;
+		uint64_t number;
 
 		while (!ring->stopping && ring->work == ring->queue_end)
 			pthread_cond_wait(&ring->queued, &ring->lock);
 		if (ring->stopping) break;
-		slot = slot_of(ring, ring->work++);
+		number = ring->work++;
+		slot = slot_of(ring, number);
 		pthread_mutex_unlock(&ring->lock);
 
+		hash_slot(ring, slot, number);
 		/* Without a context the frame must still come to an end, as a failure. */
 		if (ctx)
 			compress_slot(ring, slot, ctx);
@@ -104,6 +129,7 @@ int frame_ring_new(struct frame_ring **ret, int level, int threads, struct bundl
 	pthread_mutex_init(&ring->lock, NULL);
 	pthread_cond_init(&ring->queued, NULL);
 	pthread_cond_init(&ring->finished, NULL);
+	pthread_cond_init(&ring->turn, NULL);
 	ring->slot_count = threads > 1 ? (size_t)threads + 2 : 1;
 	ring->slots = calloc(ring->slot_count, sizeof(*ring->slots));
 	if (ring->slots && threads > 1) start_workers(ring, threads);
@@ -130,6 +156,7 @@ void frame_ring_free(struct frame_ring *ring)
 		free(ring->slots[i].packed);
 	}
 	ZSTD_freeCCtx(ring->ctx);
+	pthread_cond_destroy(&ring->turn);
 	pthread_cond_destroy(&ring->finished);
 	pthread_cond_destroy(&ring->queued);
 	pthread_mutex_destroy(&ring->lock);
@@ -185,9 +212,12 @@ int frame_ring_cut(struct frame_ring *ring, struct err *e)
 
 	if (ring->fill - ring->emit == ring->slot_count || slot->plain_len == 0) return 0;
 	slot->plain_offset = ring->offset;
+	slot->hash_from = ring->hashing ? ring->hash_from : slot->plain_len;
+	ring->hash_from = 0;
 	ring->offset += slot->plain_len;
 	ring->fill++;
 	if (ring->ctx) {
+		hash_slot(ring, slot, ring->fill - 1);
 		compress_slot(ring, slot, ring->ctx);
 		slot->done = true;
 		return drain(ring, 0, e);
@@ -244,10 +274,40 @@ int frame_ring_flush(struct frame_ring *ring, struct err *e)
 	return r < 0 ? r : drain(ring, 0, e);
 }
 
-uint64_t frame_ring_offset(const struct frame_ring *ring)
+/* Plain bytes in the current frame. */
+static size_t current_len(const struct frame_ring *ring)
 {
 	/* A full ring has no slot for the next frame yet: what stands there is an older one. */
 	bool filling = ring->fill - ring->emit < ring->slot_count;
 
-	return ring->offset + (filling ? slot_of(ring, ring->fill)->plain_len : 0);
+	return filling ? slot_of(ring, ring->fill)->plain_len : 0;
+}
+
+uint64_t frame_ring_offset(const struct frame_ring *ring)
+{
+	return ring->offset + current_len(ring);
+}
+
+void frame_ring_hash_begin(struct frame_ring *ring)
+{
+	sha256_init(&ring->hash);
+	ring->hashing = true;
+	ring->hash_from = current_len(ring);
+	ring->hash_first = ring->fill;
+}
+
+void frame_ring_hash_end(struct frame_ring *ring, uint8_t ret[SHA256_BYTES])
+{
+	size_t len = current_len(ring);
+
+	/* Frames that hold none of it may go on. */
+	pthread_mutex_lock(&ring->lock);
+	while (ring->hash_first < ring->fill && ring->hashed < ring->fill)
+		pthread_cond_wait(&ring->turn, &ring->lock);
+	pthread_mutex_unlock(&ring->lock);
+	if (ring->hash_from < len)
+		sha256_update(&ring->hash, slot_of(ring, ring->fill)->plain + ring->hash_from,
+			      len - ring->hash_from);
+	sha256_final(&ring->hash, ret);
+	ring->hashing = false;
 }

@@ -19,6 +19,10 @@ void frame_ring_free(struct frame_ring *ring);
 int frame_ring_room(struct frame_ring *ring, uint8_t **ret, size_t *ret_len, struct err *e);
 /* Takes len bytes of that room as filled. */
 void frame_ring_advance(struct frame_ring *ring, size_t len);
+/* From here on the bytes that are taken are hashed, on the threads that compress them ... */
+void frame_ring_hash_begin(struct frame_ring *ring);
+/* ... up to here: their SHA-256. One hash at a time. */
+void frame_ring_hash_end(struct frame_ring *ring, uint8_t ret[SHA256_BYTES]);
 /* Ends the current frame, if it holds anything. */
 int frame_ring_cut(struct frame_ring *ring, struct err *e);
 /* Cuts, and waits until everything is emitted. */

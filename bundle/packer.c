@@ -20,7 +20,6 @@ struct packer {
 	struct bundle_entry entry; /* the open one; its ranges live in the lists below */
 	struct range_list lost, torn;
 	uint64_t written; /* bytes of its data */
-	struct sha256 hash;
 };
 
 /* Keeps what went wrong, so that no later call builds on a stream with a hole. */
@@ -167,7 +166,7 @@ int packer_begin(struct packer *p, const char *name, uint64_t size, struct err *
 	p->entry.size = size;
 	p->lost.count = p->torn.count = 0;
 	p->written = 0;
-	sha256_init(&p->hash);
+	frame_ring_hash_begin(p->ring);
 	p->open = true;
 	return 0;
 }
@@ -182,7 +181,6 @@ int packer_write(struct packer *p, const void *data, size_t len, struct err *e)
 			       p->entry.name, p->entry.size);
 	r = put(p, data, len, e);
 	if (r < 0) return r;
-	sha256_update(&p->hash, data, len);
 	p->written += len;
 	return 0;
 }
@@ -219,7 +217,6 @@ int packer_commit(struct packer *p, size_t len, struct err *e)
 	if (len > n || len > p->entry.size - p->written)
 		return err_set(e, ERR_USAGE, "entry %s: %zu bytes of a smaller reservation",
 			       p->entry.name, len);
-	sha256_update(&p->hash, data, len);
 	frame_ring_advance(p->ring, len);
 	p->written += len;
 	return 0;
@@ -288,6 +285,7 @@ int packer_end(struct packer *p, enum entry_status status, const char *reason, s
 	got = p->written;
 	r = pad_missing(p, e);
 	if (r < 0) return r;
+	frame_ring_hash_end(p->ring, p->entry.sha256);
 	r = put(p, zeros, (size_t)(-p->entry.size % BUNDLE_TAR_BLOCK), e);
 	if (r < 0) return r;
 
@@ -299,7 +297,6 @@ int packer_end(struct packer *p, enum entry_status status, const char *reason, s
 			 got < p->entry.size ? "it ended after %" PRIu64 " of %" PRIu64 " bytes"
 					     : "%" PRIu64 " of %" PRIu64 " bytes are lost",
 			 got < p->entry.size ? got : range_list_bytes(&p->lost), p->entry.size);
-	sha256_final(&p->hash, p->entry.sha256);
 	p->entry.lost = p->lost.ranges;
 	p->entry.lost_count = p->lost.count;
 	p->entry.torn = p->torn.ranges;

@@ -11,7 +11,7 @@
 struct trailer {
 	uint64_t data_offset, size;
 	uint8_t sha256[SHA256_BYTES];
-	uint8_t packed_sha256[SHA256_BYTES];
+	uint8_t frames_sha256[SHA256_BYTES];
 };
 
 struct bundle {

@@ -88,7 +88,7 @@ static int parse_trailer(const struct tail *tail, struct trailer *ret, struct er
 	ret->data_offset = le64_get(p + 16);
 	ret->size = le64_get(p + 24);
 	memcpy(ret->sha256, p + 32, SHA256_BYTES);
-	memcpy(ret->packed_sha256, p + 32 + SHA256_BYTES, SHA256_BYTES);
+	memcpy(ret->frames_sha256, p + 32 + SHA256_BYTES, SHA256_BYTES);
 	return 0;
 }
 

@@ -23,8 +23,8 @@ struct verifier {
 	struct bundle_entry manifest;
 	uint64_t pos; /* in plain bytes */
 
-	struct sha256 packed_hash; /* of the frames so far */
-	struct sha256 hash;        /* of the part's data so far */
+	struct sha256 digest; /* frame_digest_add of the frames so far */
+	struct sha256 hash;   /* of the part's data so far */
 	uint8_t header[BUNDLE_TAR_HEADER_MAX];
 	size_t header_len;
 	bool gap;     /* the part has one */
@@ -189,7 +189,7 @@ static int verify_frames(struct verifier *v, ZSTD_DCtx *ctx, uint8_t *packed, ui
 		int r = blob_read_at(v->b->blob, at[0].packed, packed, len, e);
 
 		if (r < 0) return r;
-		sha256_update(&v->packed_hash, packed, len);
+		frame_digest_add(&v->digest, packed, len);
 		r = frame_decompress(ctx, packed, len, plain, plain_len, &why);
 		if (r < 0)
 			err_wrap(&why, "frame %zu at byte %" PRIu64 " is damaged", i, at[0].packed);
@@ -206,11 +206,11 @@ static void check_packed(struct verifier *v)
 	uint8_t hash[SHA256_BYTES];
 
 	if (v->b->truncated[0] || v->totals.problems) return;
-	sha256_final(&v->packed_hash, hash);
-	if (memcmp(hash, v->b->trailer.packed_sha256, sizeof(hash)) != 0)
+	sha256_final(&v->digest, hash);
+	if (memcmp(hash, v->b->trailer.frames_sha256, sizeof(hash)) != 0)
 		report(v, NULL,
 		       "the content is whole, but its compressed bytes are not those that "
-		       "were written: their SHA-256 is not the trailer's");
+		       "were written: their digest is not the trailer's");
 }
 
 static int verify(struct verifier *v, struct err *e)
@@ -227,7 +227,7 @@ static int verify(struct verifier *v, struct err *e)
 	if (r == 0) {
 		if (v->b->truncated[0]) report(v, NULL, "%s", v->b->truncated);
 		start_part(v);
-		sha256_init(&v->packed_hash);
+		sha256_init(&v->digest);
 		r = verify_frames(v, ctx, packed, plain, e);
 		if (r == 0) check_packed(v);
 	}

@@ -24,8 +24,8 @@ struct wire {
 	uint64_t sent_ack;
 	uint64_t received_plain; /* plain bytes that the received DATA stands for */
 	bool end_received;
-	struct sha256 hash; /* of DATA payloads, whichever way they go */
-	struct err failure; /* code 0: none */
+	struct sha256 digest; /* of DATA headers, whichever way they go */
+	struct err failure;   /* code 0: none */
 };
 
 static size_t queue_len(const struct queue *q)
@@ -71,7 +71,7 @@ int wire_new(struct wire **ret, const struct wire_config *config, uint64_t now, 
 	buf_init(&w->in.buf, WIRE_HEADER_BYTES + WIRE_PAYLOAD_MAX + WIRE_FEED_MAX);
 	buf_init(&w->out.buf,
 		 config->window_bytes + WIRE_HEADER_BYTES + WIRE_PAYLOAD_MAX + 2 * WIRE_QUEUE_MAX);
-	sha256_init(&w->hash);
+	sha256_init(&w->digest);
 	*ret = w;
 	return 0;
 }
@@ -199,7 +199,7 @@ static int take_data(struct wire *w, const struct header *h, const uint8_t *payl
 	if (w->end_received)
 		return err_set(&w->failure, ERR_PROTOCOL, "the peer sent data after its end");
 	if (h->type == WIRE_DATA) {
-		sha256_update(&w->hash, payload, h->len);
+		sha256_update(&w->digest, payload - WIRE_HEADER_BYTES, WIRE_HEADER_BYTES);
 		w->received += h->len;
 		w->received_plain += h->len >= 4 ? le32_get(payload) : 0;
 	}
@@ -292,7 +292,6 @@ static int send_parts(struct wire *w, enum wire_type type, const void *head, siz
 	le64_put(h + 16, has_offset(type) ? w->sent : 0);
 	crc = crc32c(frame_crc(h, head, head_len), body, body_len);
 	le32_put(h + 12, crc);
-
 	/* Room for all of it first: half a frame must never be queued. */
 	if (WIRE_HEADER_BYTES + len > w->out.buf.max - queue_len(&w->out))
 		return err_set(e, ERR_LIMIT, "no room in the queue for %zu bytes", len);
@@ -301,8 +300,9 @@ static int send_parts(struct wire *w, enum wire_type type, const void *head, siz
 	r = queue_append(&w->out, head, head_len, e);
 	if (r == 0) r = queue_append(&w->out, body, body_len, e);
 	/* The header is out of reach then. */
-	if (r < 0) err_set(&w->failure, ERR_NO_MEMORY, "no memory for output");
-	return r;
+	if (r < 0) return err_set(&w->failure, ERR_NO_MEMORY, "no memory for output");
+	if (type == WIRE_DATA) sha256_update(&w->digest, h, sizeof(h));
+	return 0;
 }
 
 int wire_send(struct wire *w, enum wire_type type, const void *payload, size_t len, struct err *e)
@@ -338,8 +338,6 @@ int wire_send_data(struct wire *w, const struct bundle_frame *frame, struct err 
 	le32_put(plain_len, frame->plain_len);
 	r = send_parts(w, WIRE_DATA, plain_len, sizeof(plain_len), frame->data, frame->len, e);
 	if (r < 0) return r;
-	sha256_update(&w->hash, plain_len, sizeof(plain_len));
-	sha256_update(&w->hash, frame->data, frame->len);
 	w->sent += sizeof(plain_len) + frame->len;
 	return 0;
 }
@@ -393,9 +391,9 @@ uint64_t wire_received(const struct wire *w)
 
 void wire_digest(const struct wire *w, uint8_t ret_sha256[SHA256_BYTES], uint64_t *ret_bytes)
 {
-	struct sha256 hash = w->hash; /* the running one goes on */
+	struct sha256 digest = w->digest; /* the running one goes on */
 
-	sha256_final(&hash, ret_sha256);
+	sha256_final(&digest, ret_sha256);
 	*ret_bytes = w->sent > 0 ? w->sent : w->received;
 }
 

@@ -46,7 +46,8 @@ enum {
 	WIRE_VERSION = 1,
 	WIRE_TOKEN_BYTES = 16,
 	WIRE_PAYLOAD_MAX = 4 + BUNDLE_FRAME_MAX, /* of any frame: a DATA frame's */
-	WIRE_FEED_MAX = 1 << 20,  /* what wire_feed always takes after wire_next returned 0 */
+	WIRE_FEED_MAX = 1 << 20, /* what wire_feed always takes after wire_next returned 0 */
+	WIRE_RESULT_MAX = 60 << 10,
 	WIRE_QUEUE_MAX = 1 << 20, /* bytes of queued output beside the window */
 };
 
@@ -65,7 +66,7 @@ struct wire_end {
 	uint64_t data_bytes;
 	uint8_t sha256[SHA256_BYTES];
 	char text[ERR_TEXT_MAX], hint[ERR_HINT_MAX];
-	char result_json[4096]; /* members for the manifest's head (pause, mode, counts), or "" */
+	char result_json[WIRE_RESULT_MAX]; /* members for the manifest's head, or "" */
 };
 
 /* One received frame; payload is borrowed until the next call. */
@@ -111,8 +112,9 @@ uint64_t wire_sent(const struct wire *w);
 uint64_t wire_acked(const struct wire *w);
 /* DATA bytes that wire_next gave out so far. */
 uint64_t wire_received(const struct wire *w);
-/* Bytes and SHA-256 of the DATA payloads so far, sent or received: what END carries, and what the
- * receiver of END holds against it. */
+/* Of the DATA so far, sent or received: the bytes of the payloads, and SHA-256 of the headers,
+ * which hold a CRC of each payload. What END carries, and what the receiver of END holds against
+ * it. */
 void wire_digest(const struct wire *w, uint8_t ret_sha256[SHA256_BYTES], uint64_t *ret_bytes);
 
 /* When wire_tick must be called at the latest (monotonic ns); UINT64_MAX: never. While output waits

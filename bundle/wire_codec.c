@@ -266,19 +266,22 @@ int wire_encode_end(const struct wire_end *end, struct buf *ret, struct err *e)
 int wire_decode_end(const void *data, size_t len, struct wire_end *ret, struct err *e)
 {
 	struct cursor c = {data, len, false};
-	struct wire_end end = {0};
-	uint32_t code = take_u32(&c);
+	/* On the heap: it is larger than a stack frame should be. */
+	_cleanup_free_ struct wire_end *end = calloc(1, sizeof(*end));
+	uint32_t code;
 	int r;
 
-	end.data_bytes = take_u64(&c);
-	take_bytes(&c, end.sha256, sizeof(end.sha256));
-	take_text(&c, end.text, sizeof(end.text));
-	take_text(&c, end.hint, sizeof(end.hint));
-	take_text(&c, end.result_json, sizeof(end.result_json));
+	if (!end) return err_set(e, ERR_NO_MEMORY, "no memory for the end of a session");
+	code = take_u32(&c);
+	end->data_bytes = take_u64(&c);
+	take_bytes(&c, end->sha256, sizeof(end->sha256));
+	take_text(&c, end->text, sizeof(end->text));
+	take_text(&c, end->hint, sizeof(end->hint));
+	take_text(&c, end->result_json, sizeof(end->result_json));
 	if (code >= ERR_CODE_COUNT) c.bad = true;
-	end.error_code = (int32_t)code;
+	end->error_code = (int32_t)code;
 	r = cursor_end(&c, "END", e);
-	if (r == 0) *ret = end;
+	if (r == 0) *ret = *end;
 	return r;
 }
 

@@ -9,6 +9,7 @@
 #include "collector/source.h"
 #include "collector/store.h"
 
+#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -54,7 +55,7 @@ static int capture_local(struct capture_job *job, struct err *e)
 	    .mtime_s = time(NULL),
 	};
 	int r = packer_new(&packer, &config, store_output(job->store), e);
-	if (!r) r = capture_process(options, packer, &hooks, &job->result, e);
+	if (!r) r = capture_run(options, packer, &hooks, &job->result, e);
 	packer_free(packer);
 	return r;
 }
@@ -92,31 +93,50 @@ static int print_json(struct capture_job *job, const struct bundle_totals *t, st
 	return r ? r : io_write_all(STDOUT_FILENO, text.data, text.len, "stdout", e);
 }
 
-static uint64_t pause_of(const struct capture_job *job)
+/* "process paused for 2 ms", "3 processes, each paused for at most 4 ms". */
+static void describe_pauses(const struct capture_job *job, char *ret, size_t size)
 {
-	static const char key[] = "\"pause_ns\":";
-	const char *at = job->result.data ? strstr(job->result.data, key) : NULL;
-	return at ? strtoull(at + strlen(key), NULL, 10) : 0;
+	_cleanup_buf_ struct buf text = BUF_INIT(job->result.max + 2);
+	char pause[HUMAN_MAX];
+	double longest = 0;
+	int count = 0;
+	if (job->result.len) buf_printf(&text, NULL, "{%s}", job->result.data);
+	cJSON *result = text.data ? cJSON_ParseWithLength(text.data, text.len) : NULL;
+	const cJSON *process;
+	cJSON_ArrayForEach(process, cJSON_GetObjectItemCaseSensitive(result, "processes"))
+	{
+		longest = MAX(longest, cJSON_GetNumberValue(
+					   cJSON_GetObjectItemCaseSensitive(process, "pause_ns")));
+		count++;
+	}
+	cJSON_Delete(result);
+	human_duration((uint64_t)longest, pause);
+	if (count == 1) {
+		snprintf(ret, size, "process paused for %s", pause);
+	} else {
+		snprintf(ret, size, "%d processes, each paused for at most %s", count, pause);
+	}
 }
 
 static int print_result(struct capture_job *job, struct err *e)
 {
 	struct bundle_totals t;
-	char size[HUMAN_MAX], plain[HUMAN_MAX], pause[HUMAN_MAX];
+	char size[HUMAN_MAX], plain[HUMAN_MAX], pauses[128];
 	store_totals(job->store, &t);
 	/* Skipped parts were not wanted or not there; what failed or is incomplete makes it
 	 * partial. */
 	job->call->partial = t.worst == ENTRY_PARTIAL || t.worst == ENTRY_FAILED;
 	human_size(t.written_bytes, size);
 	human_size(t.plain_bytes, plain);
-	log_info("%s bundle: %s (%s of evidence, %llu entries), process paused for %s",
+	describe_pauses(job, pauses, sizeof pauses);
+	log_info("%s bundle: %s (%s of evidence, %llu entries), %s",
 		 job->call->partial ? "partial" : "complete", size, plain,
-		 (unsigned long long)t.entries, human_duration(pause_of(job), pause));
+		 (unsigned long long)t.entries, pauses);
 	if (job->call->partial) {
 		log_warn("incomplete entries: %llu; see: podsnap show %s",
 			 (unsigned long long)t.not_ok, store_location(job->store));
 	}
-	log_info("it holds the memory of the process, and with it every secret in there");
+	log_info("it holds the memory of what was captured, and with it every secret in there");
 	if (!strcmp(option_string(job->call->options, OPT_OUTPUT), "-")) return 0;
 	if (option_bool(job->call->options, OPT_JSON)) return print_json(job, &t, e);
 	const char *location = store_location(job->store);
@@ -129,7 +149,7 @@ static int run(struct command_call *call, struct err *e)
 	_cleanup_source_ struct source source = {0};
 	_cleanup_kube_ struct kube *kube = NULL;
 	struct pod_target target;
-	struct capture_job job = {.call = call, .result = BUF_INIT(64 * KIB)};
+	struct capture_job job = {.call = call, .result = BUF_INIT(WIRE_RESULT_MAX)};
 	int r = source_open(call, &source, e);
 	if (!r && (source.kind == SOURCE_CORE || source.kind == SOURCE_BUNDLE)) {
 		return err_set(e, ERR_USAGE, "%s is evidence already: capture takes a pod or --pid",

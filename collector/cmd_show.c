@@ -61,20 +61,24 @@ static int print_meta(struct source *s, struct buf *ret, struct err *e)
 	return r;
 }
 
-/* How the process was looked at; a truncated bundle lost that with its manifest. */
-static int print_snapshot(struct source *s, struct buf *ret, struct err *e)
+/* How the processes were looked at; a truncated bundle lost that with its manifest. */
+static int print_snapshots(struct source *s, struct buf *ret, struct err *e)
 {
-	char pause[HUMAN_MAX];
 	size_t len;
 	const char *text = bundle_manifest(s->bundle, &len);
 	cJSON *manifest = text ? parse(text, len) : NULL;
-	if (!cJSON_GetObjectItemCaseSensitive(manifest, "mode")) {
-		cJSON_Delete(manifest);
-		return 0;
+	const cJSON *process;
+	int r = 0;
+	cJSON_ArrayForEach(process, cJSON_GetObjectItemCaseSensitive(manifest, "processes"))
+	{
+		char pause[HUMAN_MAX];
+		human_duration((uint64_t)number_of(process, "pause_ns"), pause);
+		if (!r) {
+			r = buf_printf(ret, e, "snapshot  %s: %s, %.0f threads, paused for %s\n",
+				       text_of(process, "dir"), text_of(process, "mode"),
+				       number_of(process, "threads"), pause);
+		}
 	}
-	human_duration((uint64_t)number_of(manifest, "pause_ns"), pause);
-	int r = buf_printf(ret, e, "snapshot  %s, %.0f threads, paused for %s\n",
-			   text_of(manifest, "mode"), number_of(manifest, "threads"), pause);
 	cJSON_Delete(manifest);
 	return r;
 }
@@ -87,7 +91,7 @@ static int print_text(struct source *s, struct buf *ret, struct err *e)
 			   truncated ? "TRUNCATED" : "complete");
 	if (!r && truncated) r = buf_printf(ret, e, "%s\n", truncated);
 	if (!r) r = print_meta(s, ret, e);
-	if (!r) r = print_snapshot(s, ret, e);
+	if (!r) r = print_snapshots(s, ret, e);
 	if (!r) r = buf_printf(ret, e, "\n%10s  %-7s  %s\n", "SIZE", "STATUS", "ENTRY");
 	for (size_t i = 0; !r && i < bundle_entry_count(s->bundle); i++) {
 		r = print_entry(bundle_entry_at(s->bundle, i), ret, e);

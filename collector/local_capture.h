@@ -1,6 +1,6 @@
 /*
- * The capture of one process beside us, into a packer: what the probe does in a pod and podsnap
- * does for --pid. Entries come out under "<pid>-<comm>/", first process.json, before the process is
+ * The capture of processes beside us, into a packer: what the probe does in a pod and podsnap does
+ * for --pid. Entries come out under "<pid>-<comm>/", first process.json, before the process is
  * stopped.
  */
 #ifndef COLLECTOR_LOCAL_CAPTURE_H
@@ -18,12 +18,13 @@ struct capture_hooks {
 };
 
 /*
- * Captures the process that the options name (OPT_PID, else the main process in sight). result_json
- * gets members for the manifest's head. 0 also when parts failed: their entries say so. Whatever
- * happens, the target runs when this returns.
+ * Captures the process that the options name (OPT_PID, else the main process in sight), or, with
+ * OPT_ALL, all of its container at one instant. result_json gets members for the manifest's head.
+ * 0 also when parts failed: their entries say so. Whatever happens, the targets run when this
+ * returns.
  */
-int capture_process(const struct options *options, struct packer *packer,
-		    const struct capture_hooks *hooks, struct buf *result_json, struct err *e);
+int capture_run(const struct options *options, struct packer *packer,
+		const struct capture_hooks *hooks, struct buf *result_json, struct err *e);
 
 /* Compressor threads that the options ask for; by default one a CPU in sight, as far as the
  * quota of our control group goes, at most 4. */

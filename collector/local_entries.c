@@ -104,13 +104,15 @@ static int module_entry_name(const struct module *module, struct blob *file, uin
 	return 0;
 }
 
-static int copy_blob(struct packer *packer, struct blob *blob, struct err *e)
+static int copy_blob(struct capture *c, struct blob *blob, struct err *e)
 {
+	struct packer *packer = c->packer;
 	for (uint64_t at = 0; at < blob->size;) {
 		void *room;
 		size_t len;
 		struct err why = {0};
-		int r = packer_reserve(packer, &room, &len, e);
+		int r = capture_check(c, e);
+		if (!r) r = packer_reserve(packer, &room, &len, e);
 		if (r) return r;
 		len = MIN(len, blob->size - at);
 		if (blob_read_at(blob, at, room, len, &why)) {
@@ -123,8 +125,8 @@ static int copy_blob(struct packer *packer, struct blob *blob, struct err *e)
 	return packer_end(packer, ENTRY_OK, NULL, e);
 }
 
-static int add_module(struct packer *packer, struct modules *modules, const struct module *module,
-		      uint8_t *buffer, struct err *e)
+static int add_module(struct capture *c, struct modules *modules, const struct module *module,
+		      const char *dir, uint8_t *buffer, struct err *e)
 {
 	struct err why = {0};
 	char path[BUNDLE_NAME_MAX];
@@ -135,16 +137,15 @@ static int add_module(struct packer *packer, struct modules *modules, const stru
 		char name[256];
 		snprintf(name, sizeof name, "%s", module->name);
 		make_safe(name);
-		snprintf(path, sizeof path, "modules/missing-%zu/%s", module->index, name);
-		return packer_absent(packer, path, ENTRY_SKIPPED, why.text, e);
+		snprintf(path, sizeof path, "modules/missing-%s-%zu/%s", dir, module->index, name);
+		return packer_absent(c->packer, path, ENTRY_SKIPPED, why.text, e);
 	}
-	int r = packer_begin(packer, path, file->size, e);
+	int r = packer_begin(c->packer, path, file->size, e);
 	if (r == -ERR_EXISTS) return 0; /* two mappings of one file */
-	return r ? r : copy_blob(packer, file, e);
+	return r ? r : copy_blob(c, file, e);
 }
 
-int add_modules(struct packer *packer, struct modules *modules, const struct capture_hooks *hooks,
-		struct err *e)
+int add_modules(struct capture *c, struct modules *modules, const char *dir, struct err *e)
 {
 	_cleanup_free_ uint8_t *buffer = malloc(COPY_BYTES);
 	if (!buffer) return err_set(e, ERR_NO_MEMORY, "no memory");
@@ -152,8 +153,7 @@ int add_modules(struct packer *packer, struct modules *modules, const struct cap
 	for (size_t i = 0; !r && i < modules_count(modules); i++) {
 		const struct module *module = modules_at(modules, i);
 		if (module->path[0] != '/') continue; /* the vdso is in the core */
-		if (hooks->check) r = hooks->check(hooks->ctx, e);
-		if (!r) r = add_module(packer, modules, module, buffer, e);
+		r = add_module(c, modules, module, dir, buffer, e);
 	}
 	return r;
 }

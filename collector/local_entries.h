@@ -2,7 +2,7 @@
 #ifndef COLLECTOR_LOCAL_ENTRIES_H
 #define COLLECTOR_LOCAL_ENTRIES_H
 
-#include "collector/local_capture.h"
+#include "collector/local_target.h"
 #include "dumpers/stack/modules.h"
 
 /* "<pid>-<comm>", the pid as its own namespace numbers it, unsafe bytes of the name as '_'. */
@@ -10,8 +10,8 @@ int process_entry_dir(const struct process *process, char *ret, size_t ret_size,
 /* DIR/process.json and DIR/proc/... */
 int add_process_entries(struct packer *packer, const struct process *process, const char *dir,
 			bool show_secrets, struct err *e);
-/* modules/<build-id>/<name>, or modules/sha256-<hash>/<name> for a file without a build-id. */
-int add_modules(struct packer *packer, struct modules *modules, const struct capture_hooks *hooks,
-		struct err *e);
+/* modules/<build-id>/<name>, or modules/sha256-<hash>/<name> for a file without a build-id; once,
+ * however many processes of a capture map it. dir is that of the process. */
+int add_modules(struct capture *c, struct modules *modules, const char *dir, struct err *e);
 
 #endif

@@ -15,6 +15,11 @@ const struct option_def option_table[OPT_COUNT] = {
 		 .metavar = "N",
 		 .help = "the process: on this machine, or in the container when a pod is named",
 		 .verbs = VERBS_LIVE},
+    [OPT_ALL] = {.name = "all",
+		 .type = OPTION_BOOL,
+		 .help = "all processes of the container, at one instant; with --pid, of the "
+			 "container that one is in",
+		 .verbs = VERB_CAPTURE},
     [OPT_NAMESPACE] = {.name = "namespace",
 		       .short_name = 'n',
 		       .key = "kube.namespace",
@@ -135,6 +140,15 @@ const struct option_def option_table[OPT_COUNT] = {
 		     .def = "0",
 		     .help = "compressor threads; 0: one a CPU of the quota, at most 4",
 		     .verbs = VERB_CAPTURE},
+    [OPT_CPU_LIMIT] = {.name = "cpu-limit",
+		       .key = "capture.cpu-limit",
+		       .type = OPTION_CPUS,
+		       .min = 0,
+		       .max = 1024000,
+		       .def = "0",
+		       .help = "the most CPU time that reading and compressing may take beside the "
+			       "target, in the mean, while it runs; 0: no limit",
+		       .verbs = VERB_CAPTURE},
     [OPT_SYSROOT] = {.name = "sysroot",
 		     .key = "sysroot",
 		     .type = OPTION_STRING,
@@ -246,9 +260,8 @@ const struct option_def option_table[OPT_COUNT] = {
 };
 
 const size_t probe_option_ids[] = {
-    OPT_VERB,         OPT_PID,      OPT_JSON,         OPT_FULL,
-    OPT_WIDE,         OPT_SNAPSHOT, OPT_MAX_PAUSE,    OPT_MAX_MEMORY,
-    OPT_CORE,         OPT_MODULES,  OPT_SHOW_SECRETS, OPT_LEVEL,
-    OPT_THREADS,      OPT_VERBOSE,  OPT_TRACE,        OPT_COREDUMP_FILTER,
+    OPT_VERB,         OPT_PID,       OPT_ALL,        OPT_JSON,    OPT_FULL,    OPT_WIDE,
+    OPT_SNAPSHOT,     OPT_MAX_PAUSE, OPT_MAX_MEMORY, OPT_CORE,    OPT_MODULES, OPT_SHOW_SECRETS,
+    OPT_LEVEL,        OPT_THREADS,   OPT_CPU_LIMIT,  OPT_VERBOSE, OPT_TRACE,   OPT_COREDUMP_FILTER,
     OPT_EXCLUDE_FILES};
 const size_t probe_option_count = ARRAY_SIZE(probe_option_ids);

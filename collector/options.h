@@ -20,6 +20,7 @@ enum verb {
 enum option_id {
 	OPT_VERB,
 	OPT_PID,
+	OPT_ALL,
 	OPT_NAMESPACE,
 	OPT_CONTAINER,
 	OPT_OUTPUT,
@@ -38,6 +39,7 @@ enum option_id {
 	OPT_REASON,
 	OPT_LEVEL,
 	OPT_THREADS,
+	OPT_CPU_LIMIT,
 	OPT_SYSROOT,
 	OPT_KUBECONFIG,
 	OPT_CONTEXT,

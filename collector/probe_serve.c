@@ -17,7 +17,7 @@
 
 #define PING_NS (1ull * NS_PER_S)
 #define SILENCE_NS (30ull * NS_PER_S)
-enum { WINDOW_BYTES = 16 << 20, READ_BYTES = 64 << 10 };
+enum { WINDOW_MAX = 16 << 20, WINDOW_MIN = 2 << 20, WINDOW_SHARE = 16, READ_BYTES = 64 << 10 };
 
 /* What the container's file says of us, and then the file goes: nobody needs it any more. */
 static int hello(struct probe_link *link, struct err *e)
@@ -44,6 +44,13 @@ static void unlink_self(void)
 	const char *name = strrchr(path, '/');
 	/* Only the file that was pushed for us, never an installed probe. */
 	if (name && strstr(name, ".podsnap")) unlink(path);
+}
+
+/* When memory runs out it shall not be a process of the container's own. */
+static void offer_to_oom_killer(void)
+{
+	_cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0) (void)!write(fd, "1000", 4);
 }
 
 static int take_frame(struct probe_link *link, struct probe_work **work, const struct wire_frame *f,
@@ -134,14 +141,22 @@ static int serve_loop(struct probe_link *link, struct probe_work **work, struct 
 	return 0;
 }
 
+/* What is under way to the client is memory of the container, which the target needs more. */
+static size_t window_bytes(void)
+{
+	uint64_t share = probe_memory_room() / WINDOW_SHARE;
+	return (size_t)MIN(MAX(share, (uint64_t)WINDOW_MIN), (uint64_t)WINDOW_MAX);
+}
+
 int probe_serve(void)
 {
 	struct err e = {0};
 	struct probe_link link;
 	struct probe_work *work = NULL;
 	struct wire_config config = {
-	    .ping_ns = PING_NS, .silence_ns = SILENCE_NS, .window_bytes = WINDOW_BYTES};
+	    .ping_ns = PING_NS, .silence_ns = SILENCE_NS, .window_bytes = window_bytes()};
 	unlink_self();
+	offer_to_oom_killer();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	int r = probe_link_init(&link, &config, &e);

@@ -1,8 +1,11 @@
 #include "collector/probe_work.h"
 
+#include "base/human.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "collector/local_answer.h"
 #include "collector/local_capture.h"
+#include "dumpers/proc/cgroup.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +14,9 @@
 #include <time.h>
 
 #define PROGRESS_EVERY_NS (200ull * NS_PER_MS)
+/* What the probe comes to use at most with one compressor and the smallest window, and what each
+ * further compressor may find free. */
+enum { ROOM_MIN = 16 << 20, THREAD_ROOM = 32 << 20 };
 
 struct probe_work {
 	struct bundle_output out; /* first: the packer emits into it */
@@ -131,7 +137,7 @@ static int run_verb(struct probe_work *w, struct packer *packer, struct buf *res
 	const char *verb = option_string(w->options, OPT_VERB);
 	struct capture_hooks hooks = {.check = work_check, .progress = work_progress, .ctx = w};
 	if (verb && !strcmp(verb, "capture")) {
-		return capture_process(w->options, packer, &hooks, result, e);
+		return capture_run(w->options, packer, &hooks, result, e);
 	}
 	if (verb && !strcmp(verb, "stacks")) return work_answer(w, packer, answer_stacks, e);
 	if (verb && !strcmp(verb, "ps")) return work_answer(w, packer, answer_ps, e);
@@ -170,18 +176,42 @@ static void log_to_wire(void *ctx, enum log_level level, const char *line)
 	(void)probe_link_send(link, WIRE_LOG, payload, len + 1, NULL);
 }
 
+uint64_t probe_memory_room(void)
+{
+	_cleanup_process_ struct process self = PROCESS_INIT;
+	struct cgroup_meter meter = CGROUP_METER_INIT;
+	if (!process_open(getpid(), &self, NULL)) cgroup_meter_open(&self, &meter);
+	uint64_t room = cgroup_meter_room(&meter);
+	cgroup_meter_done(&meter);
+	return room;
+}
+
+/* The OOM killer takes the largest process of the container: that is the target. */
+static int check_memory(uint64_t room, struct err *e)
+{
+	char left[HUMAN_MAX], need[HUMAN_MAX];
+	if (room >= ROOM_MIN) return 0;
+	err_set(e, ERR_NO_MEMORY,
+		"the container's memory limit leaves %s, and the probe may need %s: the process "
+		"could be killed for it",
+		human_size(room, left), human_size(ROOM_MIN, need));
+	return err_hint(e, "raise the container's memory limit, or try again when it uses less");
+}
+
 static void *work_main(void *arg)
 {
 	struct probe_work *w = arg;
 	struct err e = {0};
-	_cleanup_buf_ struct buf result = BUF_INIT(4000);
+	uint64_t room = probe_memory_room();
+	_cleanup_buf_ struct buf result = BUF_INIT(WIRE_RESULT_MAX - 1);
 	struct packer *packer = NULL;
 	struct packer_config config = {
 	    .level = (int)option_int(w->options, OPT_LEVEL),
-	    .threads = capture_threads(w->options),
+	    .threads = MIN(capture_threads(w->options), (int)MAX(MIN(room / THREAD_ROOM, 64), 1)),
 	    .mtime_s = time(NULL),
 	};
-	int r = packer_new(&packer, &config, &w->out, &e);
+	int r = check_memory(room, &e);
+	if (!r) r = packer_new(&packer, &config, &w->out, &e);
 	if (!r) r = run_verb(w, packer, &result, &e);
 	packer_free(packer);
 	send_end(w, r, &e, &result);
@@ -202,9 +232,7 @@ int probe_work_start(struct probe_link *link, const void *request, size_t len,
 		bool verbose = option_bool(w->options, OPT_VERBOSE);
 		log_set_level(trace ? LOG_TRACE : verbose ? LOG_DEBUG : LOG_INFO);
 		log_set_sink(log_to_wire, link);
-		if (pthread_create(&w->thread, NULL, work_main, w)) {
-			r = err_set(e, ERR_LIMIT, "cannot start a thread: a pids limit?");
-		}
+		r = thread_start(&w->thread, work_main, w, e);
 	}
 	if (r) {
 		options_free(w->options);

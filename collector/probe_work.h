@@ -33,4 +33,7 @@ int probe_work_start(struct probe_link *link, const void *request, size_t len,
 /* Waits for the thread; NULL-safe. The link is closed or the work is done. */
 void probe_work_end(struct probe_work *work);
 
+/* Bytes that our control group may still use, or the machine. */
+uint64_t probe_memory_room(void);
+
 #endif

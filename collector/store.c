@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { QUEUE_BYTES = 16 << 20, HELD_FRAMES_MAX = 4 };
+enum { QUEUE_BYTES = 8 << 20, HELD_FRAMES_MAX = 4 };
 
 struct held_frame {
 	struct bundle_frame frame;

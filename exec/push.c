@@ -22,6 +22,8 @@
  *   since when it runs tells.
  * - Every process here is waited for: an orphan would become a zombie of the container's process 1,
  *   which is the target and need not reap what it did not start.
+ * - Where no more processes are allowed the shell ends at its next fork, in a trap, too. So `take`
+ *   is ended first, which needs none, and makes room for the removal of the file.
  * - A subshell loses a signal that comes before it has dropped its parent's traps. So none is sent
  *   to one that could be lost: `take` is ended by SIGKILL, and the watchdog, which has a child of
  *   its own, ends by itself as soon as the file is complete or gone.
@@ -37,8 +39,8 @@ static const char script[] =
     "die() { say \"error $*\"; exit 125; }\n"
     "clean() {\n"
     " trap '' HUP INT TERM\n"
-    " [ -z \"$f\" ] || rm -f \"$f\"\n"
     " [ -z \"$h\" ] || { kill -9 \"$h\"; wait \"$h\"; }\n"
+    " [ -z \"$f\" ] || rm -f \"$f\"\n"
     " [ -z \"$w\" ] || wait \"$w\"\n"
     "}\n"
     "trap 'clean 2>/dev/null' EXIT\n"

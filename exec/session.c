@@ -267,7 +267,19 @@ static int stopped_text(struct session *s, int exit_code, struct err *e)
 	return -e->code;
 }
 
-/* The exec never came to run our script. */
+static bool is_out_of_tasks(const char *text)
+{
+	return strstr(text, "fork") || strstr(text, "Resource temporarily unavailable");
+}
+
+static int tasks_hint(struct err *e)
+{
+	return err_hint(e,
+			"it may have as many processes and threads as its pids limit allows: try "
+			"again when it has fewer, or raise podPidsLimit of the kubelet");
+}
+
+/* The script did not come far enough to say something itself, or was not run at all. */
 static int start_error(struct session *s, const struct remote_status *status, struct err *e)
 {
 	/* What wraps the runtime's own words is long and says nothing. */
@@ -283,8 +295,16 @@ static int start_error(struct session *s, const struct remote_status *status, st
 		return err_hint(e, "the probe is started by `sh`: choose another container of the "
 				   "pod with -c, or use an image that has a shell");
 	}
-	return err_set(e, ERR_SERVER, "exec into pod %s, container %s: %s", s->target->pod,
-		       s->target->container, status->message);
+	if (s->push.text[0]) {
+		err_set(e, ERR_LIMIT, "the shell in pod %s, container %s, gave up: %.*s",
+			s->target->pod, s->target->container,
+			(int)MIN(strcspn(s->push.text, "\n"), 300u), s->push.text);
+		return is_out_of_tasks(s->push.text) ? tasks_hint(e) : -ERR_LIMIT;
+	}
+	err_set(e, ERR_SERVER, "exec into pod %s, container %s: %s", s->target->pod,
+		s->target->container, status->message);
+	return strstr(status->message, "unable to start container process") ? tasks_hint(e)
+									    : -ERR_SERVER;
 }
 
 /* Whatever says so first: the script, channel 3, or the end of the connection. Before END each of

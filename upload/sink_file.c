@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 enum { TEMP_TRIES = 100, TEMP_SUFFIX = 6, PARTIAL_TRIES = 1000 };
+enum { WRITE_BACK_BYTES = 16 << 20 };
 
 struct file_sink {
 	struct sink sink;
@@ -23,7 +24,8 @@ struct file_sink {
 	char *name;              /* in dir, owned */
 	char temp[NAME_MAX + 1]; /* in dir; empty while there is no such file */
 	bool force;
-	uint64_t written; /* bytes */
+	uint64_t written;      /* bytes */
+	uint64_t written_back; /* of those, asked to go to the disk now */
 };
 
 static bool file_matches(const char *destination)
@@ -165,14 +167,27 @@ static int no_space(const struct file_sink *f, struct err *e)
 			f->dir);
 }
 
+/* While there is more to come, so that the fsync at the end need not wait for all of it. A hint:
+ * what goes wrong, fsync tells. */
+static void write_back(struct file_sink *f)
+{
+	uint64_t len = f->written - f->written_back;
+
+	if (len < WRITE_BACK_BYTES) return;
+	(void)sync_file_range(f->fd, (off_t)f->written_back, (off_t)len, SYNC_FILE_RANGE_WRITE);
+	f->written_back = f->written;
+}
+
 static int file_write(struct sink *s, const void *data, size_t len, struct err *e)
 {
 	struct file_sink *f = (struct file_sink *)s;
 	int r = io_write_all(f->fd, data, len, s->location, e);
 
 	if (r == -ERR_NO_SPACE) return no_space(f, e);
-	if (r == 0) f->written += len;
-	return r;
+	if (r < 0) return r;
+	f->written += len;
+	write_back(f);
+	return 0;
 }
 
 /* Content on disk, descriptor closed. */

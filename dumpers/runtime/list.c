@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -222,6 +223,14 @@ static bool same_bytes(const struct buf *a, const struct buf *b)
 	return a->len == b->len && a->len > 0 && memcmp(a->data, b->data, a->len) == 0;
 }
 
+static bool is_own_thread(uint64_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%" PRIu64, tid);
+	return access(path, F_OK) == 0;
+}
+
 /* Can pid be meant at all, and is it in the control groups whose text is own_group? */
 static bool is_candidate(pid_t pid, const struct buf *own_group, bool *ret_same_group)
 {
@@ -232,16 +241,17 @@ static bool is_candidate(pid_t pid, const struct buf *own_group, bool *ret_same_
 	if (process_open(pid, &p, NULL) < 0 || process_check(&p, NULL) < 0 ||
 	    process_status(&p, &status, NULL) < 0 || is_kernel_thread(&p, &status))
 		return false;
+	if (is_own_thread(status.tracer_pid)) return false; /* a copy-on-write child of ours */
 	process_read(&p, "cgroup", &group, NULL);
 	*ret_same_group = same_bytes(&group, own_group);
 	return true;
 }
 
-static void read_own_group(struct buf *ret)
+static void read_group(pid_t pid, struct buf *ret)
 {
-	_cleanup_process_ struct process self = PROCESS_INIT;
+	_cleanup_process_ struct process p = PROCESS_INIT;
 
-	if (process_open(getpid(), &self, NULL) == 0) process_read(&self, "cgroup", ret, NULL);
+	if (process_open(pid, &p, NULL) == 0) process_read(&p, "cgroup", ret, NULL);
 }
 
 int process_pick(pid_t *ret, struct err *e)
@@ -253,7 +263,7 @@ int process_pick(pid_t *ret, struct err *e)
 
 	if (r == 0) r = list_own_line(&own, e);
 	if (r < 0) return r;
-	read_own_group(&own_group);
+	read_group(getpid(), &own_group);
 	for (size_t i = 0; i < pids.count; i++) {
 		bool same_group;
 
@@ -271,5 +281,34 @@ int process_pick(pid_t *ret, struct err *e)
 		return -ERR_NOT_FOUND;
 	}
 	*ret = lowest;
+	return 0;
+}
+
+int process_pick_container(pid_t pid, size_t max, pid_t **ret, size_t *ret_count, struct err *e)
+{
+	_cleanup_(pids_done) struct pids pids = {0}, own = {0};
+	_cleanup_buf_ struct buf group = BUF_INIT(CGROUP_TEXT_MAX);
+	size_t count = 0;
+	int r = list_pids(&pids, e);
+
+	if (r == 0) r = list_own_line(&own, e);
+	if (r < 0) return r;
+	read_group(pid, &group);
+	for (size_t i = 0; i < pids.count; i++) {
+		bool same_group;
+
+		/* In place: count never passes i. */
+		if (!holds(&own, pids.v[i]) && is_candidate(pids.v[i], &group, &same_group) &&
+		    same_group)
+			pids.v[count++] = pids.v[i];
+	}
+	if (count == 0) return err_set(e, ERR_GONE, "process %d ended", pid);
+	if (count > max) {
+		err_set(e, ERR_LIMIT, "%zu processes, more than %zu at one instant", count, max);
+		return err_hint(e, "take one of them: --pid N");
+	}
+	*ret = pids.v;
+	*ret_count = count;
+	pids = (struct pids){0};
 	return 0;
 }

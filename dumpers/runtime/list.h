@@ -49,5 +49,11 @@ void process_list_done(struct process_list *list);
  * shared pid namespace pid 1 is another container's. -ERR_NOT_FOUND when there is none.
  */
 int process_pick(pid_t *ret, struct err *e);
+/*
+ * All processes of a container, ascending: those in the very control groups of pid, without this
+ * program and those above it, kernel threads and zombies. Owned by the caller. -ERR_GONE where pid
+ * is none any more, -ERR_LIMIT for more than max.
+ */
+int process_pick_container(pid_t pid, size_t max, pid_t **ret, size_t *ret_count, struct err *e);
 
 #endif

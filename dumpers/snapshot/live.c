@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define STALL_DEFAULT_NS (2 * (uint64_t)NS_PER_S)
+#define WINDOW_NS_MAX (10 * (uint64_t)NS_PER_S)
+#define LATECOMER_NS (1 * (uint64_t)NS_PER_MS)
 #define WATCH_NS_MAX (50 * (uint64_t)NS_PER_MS)
 /* As fast as a process can write to pages it shares with its child: a fault each. */
 #define COW_WRITE_BYTES_PER_S_MAX (4 * GIB)
@@ -46,9 +48,13 @@ static int freeze(struct live *l, struct err *e)
 	if (l->plan.mode == SNAPSHOT_STOP) return live_read_maps(l, &l->base.maps, e);
 	r = live_cow_fork(l, &why);
 	if (!r) {
+		/* Memory is watched from the adoption on. */
+		bool before = live_cow_may_exhaust(l);
+
+		if (before) r = live_cow_adopt(l, e);
 		live_detach(l);
 		note_pause(l);
-		return live_cow_adopt(l, e);
+		return before ? r : live_cow_adopt(l, e);
 	}
 	if (r != -ERR_UNSUPPORTED || l->config.mode == SNAPSHOT_COW) {
 		if (e) *e = why;
@@ -59,13 +65,29 @@ static int freeze(struct live *l, struct err *e)
 	return live_read_maps(l, &l->base.maps, e);
 }
 
+/* Stops all threads, when those of the other targets are about to be stopped, and until they are.
+ */
+static int stop_together(struct live *l, struct err *e)
+{
+	int r;
+
+	if (!live_window_meet(l->window, now_ns() + WINDOW_NS_MAX))
+		return err_set(e, ERR_TIMEOUT, "the other processes were not ready in time");
+	live_hurry(true);
+	r = live_stop(l, e);
+	if (!r && !live_window_meet(l->window, l->stop_started_ns + l->config.max_pause_ns))
+		r = err_set(e, ERR_TIMEOUT, "the other processes did not stop within %llu ms",
+			    (unsigned long long)(l->config.max_pause_ns / NS_PER_MS));
+	return r;
+}
+
 static int take(struct live *l, struct err *e)
 {
 	size_t added;
 	int r = live_scan_threads(l, &added, e);
 
-	live_hurry(true);
-	if (!r) r = live_stop(l, e);
+	if (!r) r = stop_together(l, e);
+	live_window_leave(l->window);
 	if (!r) {
 		l->base.taken_ns = wall_clock_ns();
 		r = freeze(l, e);
@@ -158,6 +180,7 @@ static void hold_child(struct live *l)
 	while (!l->release_wanted) {
 		uint64_t wait_ns = watch_memory(l, room_before);
 
+		if (live_detach_latecomers(l)) wait_ns = MIN(wait_ns, LATECOMER_NS);
 		if (!atomic_load(&l->reads_child)) l->why = "memory got scarce";
 		if (l->why) return;
 		if (l->forget.count)
@@ -201,12 +224,20 @@ static void *tracer_main(void *arg)
 	return NULL;
 }
 
-static int start_tracer(struct live *l, struct err *e)
+static int start_tracer(struct live *l, struct live_window *window, struct err *e)
 {
-	int r = thread_start(&l->tracer, tracer_main, l, e);
+	int r;
 
-	if (r < 0) return r;
-	l->has_tracer = true;
+	l->window = window;
+	r = thread_start(&l->tracer, tracer_main, l, e);
+	l->has_tracer = r == 0;
+	if (r) live_window_leave(window);
+	return r;
+}
+
+/* Until the target, or its child, is held. */
+static int await_tracer(struct live *l, struct err *e)
+{
 	pthread_mutex_lock(&l->lock);
 	while (l->phase == LIVE_STARTING)
 		pthread_cond_wait(&l->changed, &l->lock);
@@ -322,7 +353,7 @@ static int prepare(struct live *l, const struct process *target, struct err *e)
 	cgroup_meter_open(target, &l->meter);
 	room = cgroup_meter_room(&l->meter);
 	if (l->config.max_memory) room = MIN(room, l->config.max_memory);
-	plan_look(target, room, &facts);
+	plan_look(target, room / l->together, &facts);
 	l->suspend_seccomp = facts.may_suspend_seccomp;
 	l->passed_filters = facts.same_filters ? facts.seccomp_filters : 0;
 	l->inject_image = calloc(1, INJECT_IMAGE_MAX);
@@ -334,23 +365,86 @@ static int prepare(struct live *l, const struct process *target, struct err *e)
 	return plan_choose(&facts, &l->config, &l->plan, e);
 }
 
-int snapshot_open_live(const struct process *target, const struct live_config *config,
-		       struct snapshot **ret, struct err *e)
+/* Everything before the first thread of it is touched. */
+static int begin(const struct process *target, size_t together, const struct live_config *config,
+		 struct live **ret, struct err *e)
 {
 	struct live *l = live_new(target, config);
 	int r;
 
+	*ret = l;
 	if (!l) return err_set(e, ERR_NO_MEMORY, "snapshot of process %d", target->pid);
+	l->together = together;
 	r = open_target(l, target, e);
-	if (!r) r = prepare(l, target, e);
-	if (!r) r = l->plan.mode != SNAPSHOT_NOSTOP ? start_tracer(l, e) : look_without_stop(l, e);
-	if (r == -ERR_UNSUPPORTED && l->has_tracer && config->mode == SNAPSHOT_AUTO)
+	return r ? r : prepare(l, target, e);
+}
+
+static int finish(struct live *l, struct err *e)
+{
+	int r = l->has_tracer ? await_tracer(l, e) : look_without_stop(l, e);
+
+	if (r == -ERR_UNSUPPORTED && l->has_tracer && l->config.mode == SNAPSHOT_AUTO)
 		r = fall_back_to_running(l, e);
-	if (r) {
-		snapshot_free(&l->base);
-		return r;
+	return r;
+}
+
+/* One of those that are opened together. */
+struct opening {
+	struct live *live;
+	int r;
+};
+
+static void open_together(struct opening *v, const struct process *targets, size_t count,
+			  const struct live_config *config, struct err *errs)
+{
+	struct live_window window;
+	size_t members = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		v[i].r = begin(&targets[i], count, config, &v[i].live, &errs[i]);
+		members += !v[i].r && v[i].live->plan.mode != SNAPSHOT_NOSTOP;
 	}
-	*ret = &l->base;
+	live_window_init(&window, members);
+	for (size_t i = 0; i < count; i++)
+		if (!v[i].r && v[i].live->plan.mode != SNAPSHOT_NOSTOP)
+			v[i].r = start_tracer(v[i].live, &window, &errs[i]);
+	for (size_t i = 0; i < count; i++)
+		if (!v[i].r) v[i].r = finish(v[i].live, &errs[i]);
+	live_window_done(&window);
+}
+
+void snapshot_open_live_together(const struct process *targets, size_t count,
+				 const struct live_config *config, struct snapshot **ret,
+				 struct err *errs)
+{
+	_cleanup_free_ struct opening *v = calloc(count, sizeof(*v));
+
+	for (size_t i = 0; i < count; i++)
+		errs[i] = (struct err){0};
+	if (v) open_together(v, targets, count, config, errs);
+	for (size_t i = 0; i < count; i++) {
+		ret[i] = NULL;
+		if (!v)
+			err_set(&errs[i], ERR_NO_MEMORY, "snapshots of %zu processes", count);
+		else if (v[i].r && v[i].live)
+			snapshot_free(&v[i].live->base);
+		else if (v[i].live)
+			ret[i] = &v[i].live->base;
+	}
+}
+
+int snapshot_open_live(const struct process *target, const struct live_config *config,
+		       struct snapshot **ret, struct err *e)
+{
+	struct snapshot *s;
+	struct err why;
+
+	snapshot_open_live_together(target, 1, config, &s, &why);
+	if (!s) {
+		if (e) *e = why;
+		return -why.code;
+	}
+	*ret = s;
 	return 0;
 }
 

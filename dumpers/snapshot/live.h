@@ -38,6 +38,14 @@ struct live_config {
  */
 int snapshot_open_live(const struct process *target, const struct live_config *config,
 		       struct snapshot **ret, struct err *e);
+/*
+ * Several at one instant: all that can be stopped stand before the first runs on, so each pauses
+ * for as long as the slowest takes to stop. ret[i] is NULL where it failed, and errs[i] says why;
+ * the others go on.
+ */
+void snapshot_open_live_together(const struct process *targets, size_t count,
+				 const struct live_config *config, struct snapshot **ret,
+				 struct err *errs);
 /* Lets the target go now; reads go on, torn. Fine when already let go. Returns when it runs. */
 void snapshot_live_release(struct snapshot *s);
 

@@ -1,7 +1,7 @@
 #include "dumpers/snapshot/live_cow.h"
 #include "base/log.h"
 #include "base/search.h"
-#include "dumpers/proc/scan.h"
+#include "dumpers/proc/smaps.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,11 +13,10 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-enum { SMAPS_TEXT_MAX = 512 << 20 };
 enum { PAGE = 4096 };
+enum { OTHERS_NEED = 24 << 20 };               /* what else is allocated while there is a child */
 #define ADDRESS_END 0x7ffffffff000u            /* TASK_SIZE */
 #define FIRST_STOP_NS (2 * (uint64_t)NS_PER_S) /* of the child */
-#define NAP_NS 20000
 
 /* --- the fork --- */
 
@@ -36,12 +35,36 @@ static struct tracee *best_thread(struct live *l)
 	return best;
 }
 
-/* Pages mapped, as /proc/PID/statm says; 0 if it does not. */
-static uint64_t mapped_pages(struct live *l, const char *statm)
-{
-	char text[256];
+struct pages {
+	uint64_t mapped, resident;
+};
 
-	return live_read_proc(l, statm, text, sizeof(text)) ? strtoull(text, NULL, 10) : 0;
+/* As /proc/PID/statm says; zeros if it does not. */
+static struct pages count_pages(struct live *l, const char *statm)
+{
+	char text[256], *end;
+	struct pages ret = {0};
+
+	if (!live_read_proc(l, statm, text, sizeof(text))) return ret;
+	ret.mapped = strtoull(text, &end, 10);
+	ret.resident = strtoull(end, NULL, 10);
+	return ret;
+}
+
+static struct pages count_childs_pages(struct live *l)
+{
+	char statm[64];
+
+	snprintf(statm, sizeof(statm), "../%d/statm", l->child);
+	return count_pages(l, statm);
+}
+
+bool live_cow_may_exhaust(struct live *l)
+{
+	uint64_t bytes = count_childs_pages(l).resident * PAGE;
+
+	bytes -= MIN(bytes, l->ballast.end - l->ballast.start);
+	return cgroup_meter_room(&l->meter) / l->together < bytes + OTHERS_NEED;
 }
 
 static int end_of_call(int64_t value, struct err *e)
@@ -134,6 +157,50 @@ static void offer_to_oom_killer(struct live *l)
 	close(fd);
 }
 
+static int await_child(struct live *l, struct err *e)
+{
+	uint64_t start = now_ns();
+	int options = PTRACE_O_EXITKILL, status, r;
+
+	if (l->child_stands) return 0;
+	if (l->suspend_seccomp) options |= PTRACE_O_SUSPEND_SECCOMP;
+	while ((r = waitpid(l->child, &status, __WALL | WNOHANG)) == 0 &&
+	       now_ns() - start < FIRST_STOP_NS)
+		live_nap(start);
+	if (r <= 0 || !WIFSTOPPED(status))
+		return err_set(e, ERR_INTERNAL, "the forked child of process %d did not stop",
+			       l->pid);
+	if (ptrace(PTRACE_SETOPTIONS, l->child, NULL, (void *)(uintptr_t)options) < 0)
+		return err_errno(e, "the forked child of process %d", l->pid);
+	l->child_stands = true;
+	return 0;
+}
+
+static int read_childs_maps(struct live *l, struct err *e)
+{
+	if (l->base.maps.count) return 0; /* the target's, which has more */
+	return live_read_maps_of(l, l->child, &l->base.maps, e);
+}
+
+static int add_ballast(struct live *l, struct err *e)
+{
+	int r = await_child(l, e);
+
+	if (!r) r = read_childs_maps(l, e);
+	return r ? r : live_ballast_add(l, e);
+}
+
+static void kill_child(struct live *l)
+{
+	int status;
+
+	kill(l->child, SIGKILL);
+	while (waitpid(l->child, &status, __WALL) < 0 ? errno == EINTR : WIFSTOPPED(status))
+		continue;
+	l->child = 0;
+	l->child_ended = true;
+}
+
 int live_cow_fork(struct live *l, struct err *e)
 {
 	struct inject_call call = {
@@ -142,7 +209,6 @@ int live_cow_fork(struct live *l, struct err *e)
 	    .deadline_ns = l->stop_started_ns + l->config.max_pause_ns,
 	};
 	struct tracee *t = best_thread(l);
-	char statm[64];
 	int64_t value;
 	int r;
 
@@ -151,30 +217,14 @@ int live_cow_fork(struct live *l, struct err *e)
 	if (!r) r = end_of_call(value, e);
 	if (r) return r;
 	offer_to_oom_killer(l);
-	snprintf(statm, sizeof(statm), "../%d/statm", l->child);
-	if (mapped_pages(l, statm) != mapped_pages(l, "statm")) r = keep_what_forks_lack(l, e);
-	if (r) live_cow_end(l);
+	if (count_childs_pages(l).mapped != count_pages(l, "statm").mapped)
+		r = keep_what_forks_lack(l, e);
+	if (!r && live_cow_may_exhaust(l)) r = add_ballast(l, e);
+	if (r) kill_child(l);
 	return r;
 }
 
 /* --- after the pause --- */
-
-static int await_child(struct live *l, struct err *e)
-{
-	const struct timespec nap = {.tv_nsec = NAP_NS};
-	uint64_t deadline = now_ns() + FIRST_STOP_NS;
-	int status, r;
-
-	while ((r = waitpid(l->child, &status, __WALL | WNOHANG)) == 0 && now_ns() < deadline)
-		nanosleep(&nap, NULL);
-	if (r <= 0 || !WIFSTOPPED(status))
-		return err_set(e, ERR_INTERNAL, "the forked child of process %d did not stop",
-			       l->pid);
-	if (ptrace(PTRACE_SETOPTIONS, l->child, NULL,
-		   (void *)(uintptr_t)(PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD)) < 0)
-		return err_errno(e, "the forked child of process %d", l->pid);
-	return 0;
-}
 
 static int open_childs(struct live *l, const char *name, int flags, int *ret, struct err *e)
 {
@@ -185,42 +235,18 @@ static int open_childs(struct live *l, const char *name, int flags, int *ret, st
 	return *ret < 0 ? err_errno(e, "%s of the forked child of process %d", name, l->pid) : 0;
 }
 
-static bool is_map_line(struct scan line, struct range *ret)
+static int add_if_wiped(void *ctx, const struct range *map, struct scan flags, struct err *e)
 {
-	return scan_u64(&line, 16, &ret->start) && scan_char(&line, '-') &&
-	       scan_u64(&line, 16, &ret->end);
-}
-
-/* "VmFlags: rd wr mr mw me wf ac" ends each map of smaps (proc_pid_smaps(5)). */
-static bool is_wiped(struct scan line)
-{
-	struct scan flag;
-
-	if (!scan_literal(&line, "VmFlags:")) return false;
-	while (scan_field(&line, &flag)) {
-		if (scan_equals(&flag, "wf")) return true;
-	}
-	return false;
+	return smaps_has(flags, "wf") ? add_foreign(ctx, map->start, map->end, NULL, e) : 0;
 }
 
 static int find_wiped(struct live *l, struct err *e)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT(SMAPS_TEXT_MAX);
-	struct range map = {0}, found;
-	struct scan s, line;
-	char path[64];
-	int r = 0;
+	_cleanup_close_ int fd = -1;
 
-	snprintf(path, sizeof(path), "../%d/smaps", l->child);
-	if (io_read_file(l->proc_fd, path, &text, NULL)) return 0;
-	s = scan_of(text.data, text.len);
-	while (!r && scan_line(&s, &line)) {
-		if (is_map_line(line, &found))
-			map = found;
-		else if (is_wiped(line))
-			r = add_foreign(l, map.start, map.end, NULL, e);
-	}
-	return r;
+	/* A kernel may be built without it. */
+	if (open_childs(l, "smaps", O_RDONLY, &fd, NULL)) return 0;
+	return smaps_read(fd, add_if_wiped, l, e);
 }
 
 static int compare_foreign(const void *a, const void *b)
@@ -228,12 +254,6 @@ static int compare_foreign(const void *a, const void *b)
 	const struct cow_foreign *x = a, *y = b;
 
 	return (x->start > y->start) - (x->start < y->start);
-}
-
-static int read_childs_maps(struct live *l, struct err *e)
-{
-	if (l->base.maps.count) return 0; /* the target's, which has more */
-	return live_read_maps_of(l, l->child, &l->base.maps, e);
 }
 
 /* The child was forked with our frames on its stack. It is killed with us from now on, and does not
@@ -281,66 +301,79 @@ const struct cow_foreign *live_cow_find_foreign(const struct live *l, uint64_t a
 }
 
 /* The child's own system calls need no frame to come back to: it never runs by itself. */
-static int64_t run_in_child(struct live *l, long nr, uint64_t a, uint64_t b)
+int64_t live_cow_call(struct live *l, const struct inject_call *call)
 {
 	struct user_regs_struct regs;
-	const struct inject_call call = {.nr = nr, .args = {a, b}};
+	int status;
 
 	if (!live_get_regs(l->child, &regs)) return -ESRCH;
-	inject_set_call(&regs, &l->site, regs.rsp, &call);
+	inject_set_call(&regs, &l->site, regs.rsp, call);
 	if (!live_set_regs(l->child, &regs)) return -ESRCH;
-	for (int stop = 0; stop < 2; stop++) {
-		int status;
-
-		ptrace(PTRACE_SYSCALL, l->child, NULL, NULL);
-		if (waitpid(l->child, &status, __WALL) < 0 || !WIFSTOPPED(status) ||
-		    WSTOPSIG(status) != (SIGTRAP | 0x80))
-			return -EIO;
-	}
+	/* One stop, behind the call. */
+	ptrace(PTRACE_SINGLESTEP, l->child, NULL, NULL);
+	if (waitpid(l->child, &status, __WALL) < 0 || !WIFSTOPPED(status) ||
+	    WSTOPSIG(status) != SIGTRAP)
+		return -EIO;
 	return live_get_regs(l->child, &regs) ? (int64_t)regs.rax : -ESRCH;
+}
+
+static int64_t unmap(struct live *l, uint64_t start, uint64_t end)
+{
+	const struct inject_call call = {.nr = SYS_munmap, .args = {start, end - start}};
+
+	return start < end ? live_cow_call(l, &call) : 0;
 }
 
 void live_cow_forget(struct live *l, uint64_t start, uint64_t end)
 {
 	/* Where its calls come from must stay. */
 	if (!l->child || (l->site.syscall_ret >= start && l->site.syscall_ret < end)) return;
-	if (run_in_child(l, SYS_munmap, start, end - start) != 0) l->forget_failed = true;
+	if (unmap(l, start, end) != 0) l->forget_failed = true;
 }
 
 /* --- the end --- */
 
 /*
  * A process that exits has no memory any more in the eyes of the OOM killer, long before it has
- * given all of it back: it would take the target. So the child gives it back while it lives.
+ * given all of it back: it would take the target. So the child gives it back while it lives, but
+ * for its ballast and the code its calls come from.
  */
 static void empty_child(struct live *l)
 {
 	uint64_t code = align_down(l->site.syscall_ret, PAGE), after = code + 2 * PAGE;
+	const struct range *ballast = &l->ballast;
 	const struct sched_param first = {.sched_priority = 1};
 
 	/* Before the target writes more, if we may. */
 	sched_setscheduler(l->child, SCHED_FIFO, &first);
-	run_in_child(l, SYS_munmap, 0, code);
-	run_in_child(l, SYS_munmap, after, ADDRESS_END - after);
+	unmap(l, 0, code);
+	unmap(l, after, ballast->start ? ballast->start : ADDRESS_END);
+	unmap(l, MAX(ballast->end, after), ADDRESS_END);
 }
 
-static void kill_child(struct live *l)
+static void end_child(struct live *l)
 {
-	int status;
+	bool stands = live_cow_may_exhaust(l);
 
-	kill(l->child, SIGKILL);
-	while (waitpid(l->child, &status, __WALL) < 0 ? errno == EINTR : WIFSTOPPED(status))
-		continue;
-	l->child = 0;
+	/* The kernel takes back up to 40 MiB of a process before it gives any of it free
+	 * (mm/mmu_gather.c): in that time the target could write as much. */
+	if (stands) live_stop_again(l);
+	empty_child(l);
+	kill_child(l);
+	if (!stands) return;
+	live_detach(l);
+	pthread_mutex_lock(&l->lock);
+	l->pause_ns += now_ns() - l->stop_started_ns;
+	pthread_mutex_unlock(&l->lock);
 }
 
 void live_cow_end(struct live *l)
 {
-	if (!l->child) return;
-	/* Readers that come from here on read the target. */
-	atomic_store(&l->torn, true);
-	atomic_store(&l->reads_child, false);
-	empty_child(l);
-	kill_child(l);
-	live_reap(l);
+	if (l->child) {
+		/* Readers that come from here on read the target. */
+		atomic_store(&l->torn, true);
+		atomic_store(&l->reads_child, false);
+		end_child(l);
+	}
+	if (l->child_ended) live_reap(l);
 }

@@ -18,13 +18,27 @@
 /* In the pause, all threads standing: forks. -ERR_UNSUPPORTED says why it cannot be, and the target
  * stands as before; -ERR_TIMEOUT: it hangs in its fork, the pause must end. */
 int live_cow_fork(struct live *l, struct err *e);
-/* When the target runs again: from here on memory is the child's. */
+/* True if the target, by writing, could use up the memory that is left: the child has pages of it,
+ * and each costs one when it is written. */
+bool live_cow_may_exhaust(struct live *l);
+/* After the fork, best when the target runs again: from here on memory is the child's. */
 int live_cow_adopt(struct live *l, struct err *e);
 /* The child gives up [start, end), which nobody will read again. */
 void live_cow_forget(struct live *l, uint64_t start, uint64_t end);
-/* Ends the child and makes the target wait for it, and for those that killed runs left. NULL-safe
- * for a snapshot without one. */
+/*
+ * Ends the child and makes the target wait for it, and for those that killed runs left. Fine
+ * without one. Where memory might run out meanwhile the target stands until the child's is given
+ * back, and pause_ns grows by that.
+ */
 void live_cow_end(struct live *l);
+
+/* The child, which stands, runs a call: its result, negative errno included. */
+int64_t live_cow_call(struct live *l, const struct inject_call *call);
+
+/* --- live_ballast.c --- */
+/* Makes the child, which stands, the one that the OOM killer takes, whatever it gives up. base.maps
+ * are known. -ERR_UNSUPPORTED when it cannot be. */
+int live_ballast_add(struct live *l, struct err *e);
 
 /* Memory that is not the child's. */
 struct cow_foreign {

@@ -152,6 +152,13 @@ size_t live_list_threads(struct live *l, pid_t *ret, size_t max)
 	return count;
 }
 
+bool live_has_children(struct live *l, pid_t tid)
+{
+	char text[32];
+
+	return live_read_task(l, tid, "children", text, sizeof(text)) > 0;
+}
+
 static int find_live_thread(struct live *l, struct err *e)
 {
 	if (live_list_threads(l, &l->live_tid, 1)) return 0;

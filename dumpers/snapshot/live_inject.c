@@ -18,7 +18,6 @@ enum {
 	RESTARTS_MAX = 3,
 	THREAD_STATUS_MAX = 8192,
 };
-#define NAP_NS 20000
 #define USER_CS 0x33 /* 64-bit user code */
 
 /* --- where --- */
@@ -213,7 +212,7 @@ struct injection {
 /* The next stop: 0 and its wait status. */
 static int await_stop(struct injection *in, int *ret_status, struct err *e)
 {
-	const struct timespec nap = {.tv_nsec = NAP_NS};
+	uint64_t start = now_ns();
 
 	for (;;) {
 		int r = waitpid(in->t->tid, ret_status, __WALL | WNOHANG);
@@ -228,7 +227,7 @@ static int await_stop(struct injection *in, int *ret_status, struct err *e)
 			return err_set(e, ERR_TIMEOUT,
 				       "the call that forks did not return in time");
 		}
-		nanosleep(&nap, NULL);
+		live_nap(start);
 	}
 }
 

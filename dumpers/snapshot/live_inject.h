@@ -21,7 +21,7 @@
 
 struct inject_call {
 	long nr;
-	uint64_t args[4];
+	uint64_t args[6];
 	uint64_t deadline_ns; /* of the monotonic clock: the thread is then left to itself */
 };
 

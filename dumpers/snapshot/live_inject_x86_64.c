@@ -156,7 +156,8 @@ void inject_set_call(struct user_regs_struct *regs, const struct inject_site *si
 	regs->rsi = call->nr == SYS_clone ? frame + CHILD_FRAME_OFFSET : call->args[1];
 	regs->rdx = call->args[2];
 	regs->r10 = call->args[3];
-	regs->r8 = regs->r9 = 0;
+	regs->r8 = call->args[4];
+	regs->r9 = call->args[5];
 	regs->rip = site->syscall_ret;
 	regs->rsp = frame;
 }

@@ -1,10 +1,11 @@
 /*
  * The live origin's inside. live.c: lifetime, the tracer thread and its watchdog. live_plan.c: the
- * choice of the mode. live_facts.c: what /proc tells before the stop. live_stop.c: seize,
- * interrupt, registers, detach. live_restart.c: system calls that the stop cut short.
- * live_inject.c: a system call run by the target. live_cow.c: the copy-on-write child. live_reap.c:
- * its end. live_pages.c and live_shared.c: which pages there are. live_read.c: memory.
- * live_denied.c: why the kernel refused.
+ * choice of the mode. live_window.c: several at one instant. live_facts.c: what /proc tells before
+ * the stop. live_stop.c: seize, interrupt, registers, detach. live_restart.c: system calls that the
+ * stop cut short. live_inject.c: a system call run by the target. live_cow.c: the copy-on-write
+ * child. live_ballast.c: that it is the one the OOM killer takes. live_reap.c: its end.
+ * live_pages.c and live_shared.c: which pages there are. live_read.c: memory. live_denied.c: why
+ * the kernel refused.
  */
 #ifndef DUMPERS_SNAPSHOT_LIVE_INTERNAL_H
 #define DUMPERS_SNAPSHOT_LIVE_INTERNAL_H
@@ -13,6 +14,7 @@
 #include "dumpers/proc/cgroup.h"
 #include "dumpers/proc/stat.h"
 #include "dumpers/snapshot/live.h"
+#include "dumpers/snapshot/live_window.h"
 #include "dumpers/snapshot/regs.h"
 
 #include <pthread.h>
@@ -20,7 +22,7 @@
 #include <sys/user.h>
 
 enum tracee_state {
-	TRACEE_KNOWN,   /* seen, not seized */
+	TRACEE_KNOWN,   /* seen, not seized, or let go */
 	TRACEE_SEIZED,  /* seized and running, or on its way to the stop */
 	TRACEE_STOPPED, /* stands */
 	TRACEE_STUCK,   /* seized, but in the kernel where it cannot stop (D), or a zombie leader */
@@ -34,6 +36,8 @@ struct tracee {
 	int signal;       /* it stands before the delivery of this signal, which detach passes on */
 	bool interrupted; /* PTRACE_INTERRUPT was asked for */
 	bool repaired;    /* its system call was set to restart */
+	bool stood;       /* its facts are those of the pause */
+	bool parent;      /* it has children, and is in a call that a stop makes fail */
 	struct snapshot_thread facts;
 };
 
@@ -93,18 +97,25 @@ struct live {
 	uint64_t inject_frame;                /* where the image went last, ... */
 	size_t inject_len;                    /* ... over that many bytes of inject_saved */
 	pid_t child;                          /* as this program numbers it; 0 none */
+	bool child_stands;                    /* it was waited for */
+	struct range ballast;                 /* in the child */
+	bool stopping_again;
+	bool child_ended; /* there was one: its zombie may be left */
 	int child_mem_fd, child_pagemap_fd;
 	atomic_bool reads_child;
 	struct cow_foreign *foreign; /* ascending; owned, with their copies */
 	size_t foreign_count;
 	struct cgroup_meter meter;
+	size_t
+	    together; /* how many snapshots were taken with it, for which its room must do, too */
 	bool forget_failed;
 
 	/* The tracer thread's own, while it runs. */
 	struct tracee *tracees;
 	size_t tracee_count, tracee_cap;
-	uint8_t *known;           /* a bit for each tid in tracees */
-	uint64_t stop_started_ns; /* first interrupt; 0 before */
+	uint8_t *known;             /* a bit for each tid in tracees */
+	uint64_t stop_started_ns;   /* first interrupt; 0 before */
+	struct live_window *window; /* of those that are taken together; gone once it is held */
 
 	pthread_t tracer;
 	bool has_tracer;
@@ -159,8 +170,28 @@ size_t live_read_task(struct live *l, pid_t tid, const char *name, char *ret, si
 /* --- live_stop.c; only from the tracer thread --- */
 /* Priority for the pause, or none any more. A hint. */
 void live_hurry(bool hurry);
+/* Sleeps before the next look for a stop that is awaited since then. The look takes its CPU from
+ * someone, often from who is awaited: so the longer that takes, the longer the sleep, by a share.
+ */
+void live_nap(uint64_t since_ns);
 int live_stop(struct live *l, struct err *e);
+/* After live_detach and live_publish_threads: the threads stand once more, as far as they can be
+ * stopped. Their registers are not read again. */
+void live_stop_again(struct live *l);
+/*
+ * Lets all go that stand. A thread that is traced is sent also the signals that it ignores, SIGCHLD
+ * of its children above all (kernel/signal.c, sig_ignored); while it stands, another one is woken
+ * for them. If that one is traced it stops, and its call is mended; if not, it may see an EINTR. So
+ * those that signals may be for go first, and those in such calls last.
+ */
 void live_detach(struct live *l);
+/* Those that came late to their stop, and stand now, go on. Returns whether there are more. */
+bool live_detach_latecomers(struct live *l);
+/* After live_detach, when threads were seized and not stopped: those go on that stopped for such a
+ * signal. */
+void live_detach_woken(struct live *l);
+/* Whether a thread has children; false where the kernel does not tell (CONFIG_PROC_CHILDREN). */
+bool live_has_children(struct live *l, pid_t tid);
 /* Bytes that the vector state of a thread may have. */
 size_t live_xstate_room(void);
 /* Gives a thread that buffer, if it has none. */

@@ -18,7 +18,6 @@ enum { ZOMBIES_MAX = 64, THREADS_TRIED_MAX = 16 };
 #define STUCK_NS (10 * (uint64_t)NS_PER_MS)
 #define STOP_NS (500 * (uint64_t)NS_PER_MS)
 #define CALL_NS (1 * (uint64_t)NS_PER_S)
-#define NAP_NS 20000
 
 /* Pids as the target numbers them. */
 struct zombies {
@@ -66,23 +65,50 @@ static void look_if_stuck(struct live *l, struct tracee *t)
 	live_read_syscall(l, t->tid, &t->facts);
 }
 
-/* Seizes a thread and waits for it to stand; false if it does not. */
+static void seize(struct tracee *t)
+{
+	siginfo_t info;
+	bool ours = ptrace(PTRACE_SEIZE, t->tid, NULL, NULL) == 0 ||
+		    /* Still seized by the pause: what did not stand could not be let go. */
+		    waitid(P_PID, (id_t)t->tid, &info,
+			   WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+
+	t->state = ours ? TRACEE_SEIZED : TRACEE_GONE;
+}
+
+/* A signal that is ignored, and comes to the main thread while it stands, may wake one of these:
+ * see live_detach. They are seized, and not stopped. */
+static void seize_who_may_be_woken(struct live *l)
+{
+	for (size_t i = 0; i < l->tracee_count; i++) {
+		struct tracee *t = &l->tracees[i];
+
+		live_read_syscall(l, t->tid, &t->facts);
+		/* Traced, one with children would itself be sent such signals. */
+		if (t->tid != l->pid && live_may_see_eintr(t) && !live_has_children(l, t->tid))
+			seize(t);
+	}
+}
+
+static struct tracee *find_tracee(struct live *l, pid_t tid)
+{
+	for (size_t i = 0; i < l->tracee_count; i++)
+		if (l->tracees[i].tid == tid) return &l->tracees[i];
+	return NULL;
+}
+
+/* Stops a thread; false if it does not come to stand. */
 static bool stop_one(struct live *l, struct tracee *t)
 {
-	const struct timespec nap = {.tv_nsec = NAP_NS};
-	uint64_t deadline = now_ns() + STOP_NS, stuck_at = now_ns() + STUCK_NS;
+	uint64_t start = now_ns();
 
-	if (ptrace(PTRACE_SEIZE, t->tid, NULL, NULL) < 0) {
-		/* Still seized by the pause: what did not stand could not be let go. */
-		look_if_stuck(l, t);
-		return false;
-	}
-	t->state = TRACEE_SEIZED;
+	if (t->state == TRACEE_KNOWN) seize(t);
+	if (t->state != TRACEE_SEIZED) return false;
 	ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
-	while (t->state == TRACEE_SEIZED && now_ns() < deadline) {
+	while (t->state == TRACEE_SEIZED && now_ns() - start < STOP_NS) {
 		if (live_poll_tracee(l, t, NULL)) return false;
-		if (t->state == TRACEE_SEIZED && now_ns() >= stuck_at) look_if_stuck(l, t);
-		if (t->state == TRACEE_SEIZED) nanosleep(&nap, NULL);
+		if (t->state == TRACEE_SEIZED && now_ns() - start >= STUCK_NS) look_if_stuck(l, t);
+		if (t->state == TRACEE_SEIZED) live_nap(start);
 	}
 	return t->state == TRACEE_STOPPED;
 }
@@ -113,34 +139,36 @@ static void forget_tracees(struct live *l)
 		l->tracees[i].facts.xstate = NULL;
 	}
 	l->tracee_count = 0;
+	free(l->known);
+	l->known = NULL;
 }
 
 /*
  * With the main thread standing, for the frames go below what it uses of its stack; it is the first
  * choice to run the call, too.
  */
-static bool reap_with(struct live *l, const struct inject_site *site, pid_t tid, struct zombies *z)
+static void reap(struct live *l, const struct inject_site *site, struct zombies *z)
 {
-	bool leader_alive = l->live_tid == l->pid, known = true;
-	const pid_t tids[] = {l->pid, tid};
+	/* A zombie leader uses no stack. */
+	struct tracee *leader = l->live_tid == l->pid ? find_tracee(l, l->pid) : NULL;
+	size_t tried = 0;
 
-	forget_tracees(l);
-	for (size_t i = leader_alive ? 0 : 1; i < ARRAY_SIZE(tids) && known; i++) {
-		struct tracee *t = &l->tracees[l->tracee_count];
-		bool standing;
-
-		if (i == 1 && leader_alive && tid == l->pid) break;
-		*t = (struct tracee){.tid = tids[i]};
-		standing = stop_one(l, t);
-		known = standing || t->state == TRACEE_STUCK;
-		if (known || t->state == TRACEE_SEIZED) l->tracee_count++;
-		if (standing && live_inject_score(l, t) >= 0) {
-			wait_for_all(l, site, t, z);
-			break;
-		}
+	if (leader && live_has_children(l, l->pid)) seize_who_may_be_woken(l);
+	if (leader && stop_one(l, leader) && live_inject_score(l, leader) >= 0) {
+		wait_for_all(l, site, leader, z);
+		return;
 	}
-	live_detach(l);
-	return z->count == 0;
+	/* Where the main thread is on its stack must be known. */
+	if (leader && leader->state != TRACEE_STOPPED && leader->state != TRACEE_STUCK) return;
+	for (size_t i = 0; i < l->tracee_count && tried < THREADS_TRIED_MAX; i++) {
+		struct tracee *t = &l->tracees[i];
+
+		if (t->tid == l->pid) continue;
+		tried++;
+		if (!stop_one(l, t) || live_inject_score(l, t) < 0) continue;
+		wait_for_all(l, site, t, z);
+		return;
+	}
 }
 
 void live_reap(struct live *l)
@@ -148,19 +176,19 @@ void live_reap(struct live *l)
 	struct zombies z;
 	struct inject_site site;
 	struct err why = {0};
-	pid_t tids[THREADS_TRIED_MAX];
-	size_t count = live_list_threads(l, tids, ARRAY_SIZE(tids));
+	size_t added;
 
 	find_zombies(l, &z);
-	/* The list has room for two. */
-	if (!z.count || !count || l->tracee_cap < 2) return;
 	/* It may have exec'ed since. */
-	l->live_tid = tids[0];
+	if (!z.count || !live_list_threads(l, &l->live_tid, 1)) return;
 	if (live_inject_find(l, &site, &why)) {
 		log_info("a zombie stays in process %d: %s", l->pid, why.text);
 		return;
 	}
-	for (size_t i = 0; i < count; i++)
-		if (reap_with(l, &site, tids[i], &z)) return;
-	log_info("%zu zombies stay in process %d until the next capture", z.count, l->pid);
+	forget_tracees(l);
+	if (live_scan_threads(l, &added, NULL) == 0) reap(l, &site, &z);
+	live_detach(l);
+	live_detach_woken(l);
+	if (z.count)
+		log_info("%zu zombies stay in process %d until the next capture", z.count, l->pid);
 }

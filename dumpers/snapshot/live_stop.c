@@ -14,10 +14,13 @@
 
 /* A thread that neither stops nor runs is in uninterruptible sleep (a vfork, a dead NFS server). */
 #define STUCK_AFTER_NS (10 * (uint64_t)NS_PER_MS)
-#define POLL_NS 20000
+#define NAP_NS_MIN ((uint64_t)20000)
+enum { NAP_SHARE = 32, MISSES_MAX = 16 };
 #define SINGLE_STOP_NS (1 * (uint64_t)NS_PER_MS)
 /* As long as a thread takes that gets a CPU at once. */
 #define SPIN_NS 50000
+#define WOKEN_NS_MAX (100 * (uint64_t)NS_PER_MS)
+enum { STATUS_TEXT_MAX = 8192 };
 
 static void forget(struct live *l, struct tracee *t)
 {
@@ -125,12 +128,13 @@ int live_poll_tracee(struct live *l, struct tracee *t, struct err *e)
 		return 0;
 	}
 	t->state = TRACEE_STOPPED;
+	t->stood = true;
 	/* No event: it stands before a signal. EVENT_STOP: our interrupt, or a group stop. */
 	t->signal = status >> 16 == 0 ? WSTOPSIG(status) : 0;
 	if (ptrace(PTRACE_GETREGSET, t->tid, (void *)(uintptr_t)NT_PRSTATUS, &gregs) == 0)
 		t->facts.gregs_len = gregs.iov_len;
 	live_repair_restart(l, t);
-	return read_registers(l, t, e);
+	return l->stopping_again ? 0 : read_registers(l, t, e);
 }
 
 static bool cannot_stop(struct live *l, const struct tracee *t)
@@ -162,40 +166,56 @@ static void give_up_stuck(struct live *l)
 
 		if (t->state != TRACEE_SEIZED) continue;
 		t->state = TRACEE_STUCK;
+		t->stood = true;
 		live_read_syscall(l, t->tid, &t->facts);
 	}
 }
 
-/* Waits until none is on its way to the stop. */
+void live_nap(uint64_t since_ns)
+{
+	const struct timespec nap = {
+	    .tv_nsec = (long)MIN(MAX((now_ns() - since_ns) / NAP_SHARE, NAP_NS_MIN), NS_PER_MS)};
+
+	nanosleep(&nap, NULL);
+}
+
+/* Polls those on their way to the stop, until misses_max of them have not got there yet. */
+static int poll_tracees(struct live *l, size_t misses_max, size_t *ret_came, size_t *ret_misses,
+			struct err *e)
+{
+	*ret_came = *ret_misses = 0;
+	for (size_t i = 0; i < l->tracee_count && *ret_misses < misses_max; i++) {
+		int r;
+
+		if (l->tracees[i].state != TRACEE_SEIZED) continue;
+		r = live_poll_tracee(l, &l->tracees[i], e);
+		if (r) return r;
+		++*(l->tracees[i].state == TRACEE_SEIZED ? ret_misses : ret_came);
+	}
+	return 0;
+}
+
+/* Waits until none is on its way to the stop. They come in about the order in which they were
+ * asked, so only when none of the first ones came, all are polled. */
 static int collect(struct live *l, struct err *e)
 {
 	uint64_t deadline = l->stop_started_ns + l->config.max_pause_ns;
 	uint64_t last = now_ns();
-	const struct timespec nap = {.tv_nsec = POLL_NS};
 
 	for (;;) {
-		size_t pending = 0, came = 0;
+		size_t came, misses;
+		int r = poll_tracees(l, MISSES_MAX, &came, &misses, e);
 
-		for (size_t i = 0; i < l->tracee_count; i++) {
-			int r;
-
-			if (l->tracees[i].state != TRACEE_SEIZED) continue;
-			r = live_poll_tracee(l, &l->tracees[i], e);
-			if (r) return r;
-			if (l->tracees[i].state == TRACEE_SEIZED)
-				pending++;
-			else
-				came++;
-		}
-		if (!pending) return 0;
+		if (!r && misses && !came) r = poll_tracees(l, SIZE_MAX, &came, &misses, e);
+		if (r || !misses) return r;
 		if (came) last = now_ns();
 		if (now_ns() >= deadline)
 			return err_set(e, ERR_TIMEOUT,
-				       "%zu threads of process %d did not stop within %llu ms",
-				       pending, l->pid,
+				       "threads of process %d did not stop within %llu ms", l->pid,
 				       (unsigned long long)(l->config.max_pause_ns / NS_PER_MS));
 		if (now_ns() - last >= STUCK_AFTER_NS) give_up_stuck(l);
-		if (!came) nanosleep(&nap, NULL);
+		/* Also when some came: those that run next may be waiting for our CPU. */
+		live_nap(last);
 	}
 }
 
@@ -211,12 +231,11 @@ static void interrupt(struct tracee *t)
 /* Spins at first. A thread that is to run on our CPU does not before we sleep: we go first. */
 static int await_single(struct live *l, struct tracee *t, struct err *e)
 {
-	const struct timespec nap = {.tv_nsec = POLL_NS};
 	uint64_t start = now_ns(), now = start;
 	int r = 0;
 
 	while (!r && t->state == TRACEE_SEIZED && now - start < SINGLE_STOP_NS) {
-		if (now - start >= SPIN_NS) nanosleep(&nap, NULL);
+		if (now - start >= SPIN_NS) live_nap(start);
 		r = live_poll_tracee(l, t, e);
 		now = now_ns();
 	}
@@ -232,9 +251,13 @@ static int await_single(struct live *l, struct tracee *t, struct err *e)
 static int interrupt_singly(struct live *l, struct err *e)
 {
 	/* While all still run: at 1,000 threads it is half of the work. */
-	for (size_t i = 0; i < l->tracee_count; i++)
-		if (l->tracees[i].state == TRACEE_SEIZED && !l->tracees[i].interrupted)
-			live_read_syscall(l, l->tracees[i].tid, &l->tracees[i].facts);
+	for (size_t i = 0; i < l->tracee_count; i++) {
+		struct tracee *t = &l->tracees[i];
+
+		if (t->state != TRACEE_SEIZED || t->interrupted) continue;
+		live_read_syscall(l, t->tid, &t->facts);
+		t->parent = live_may_see_eintr(t) && live_has_children(l, t->tid);
+	}
 	if (!l->stop_started_ns) l->stop_started_ns = now_ns();
 	for (size_t i = 0; i < l->tracee_count; i++) {
 		struct tracee *t = &l->tracees[i];
@@ -326,6 +349,14 @@ int live_stop(struct live *l, struct err *e)
 			   "it unstopped: --snapshot=nostop");
 }
 
+void live_stop_again(struct live *l)
+{
+	l->stop_started_ns = 0;
+	l->stopping_again = true;
+	stop_rounds(l, NULL);
+	l->stopping_again = false;
+}
+
 /* One that did not stop in time may stand by now. */
 static void catch_latecomer(struct live *l, struct tracee *t)
 {
@@ -341,35 +372,68 @@ static void catch_latecomer(struct live *l, struct tracee *t)
 	live_repair_restart(l, t);
 }
 
-static void detach_those(struct live *l, bool repaired)
+static void detach(struct live *l, struct tracee *t)
 {
-	for (size_t i = 0; i < l->tracee_count; i++) {
-		struct tracee *t = &l->tracees[i];
-
-		if (t->state != TRACEE_STOPPED || t->repaired != repaired) continue;
-		if (repaired) live_recheck_restart(l, t);
-		if (ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(uintptr_t)t->signal) < 0)
-			waitpid(t->tid, NULL, __WALL | WNOHANG);
-	}
+	if (t->state == TRACEE_STUCK || t->state == TRACEE_SEIZED) catch_latecomer(l, t);
+	if (t->state != TRACEE_STOPPED) return;
+	if (t->repaired) live_recheck_restart(l, t);
+	if (ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(uintptr_t)t->signal) < 0)
+		waitpid(t->tid, NULL, __WALL | WNOHANG);
+	t->state = TRACEE_KNOWN;
+	t->signal = 0;
+	t->interrupted = t->repaired = false;
 }
 
-/*
- * Those that cannot be detached because they do not stand are let go by the kernel when the tracer
- * thread ends, which it does right after.
- *
- * A SIGCHLD that the process ignores is not ignored as long as the thread is traced whose child
- * ended: another thread, let go already, wakes for nothing, and its call may return EINTR. So those
- * in such calls go last.
- */
+enum { TURNS = 3 };
+static int turn_to_go(const struct live *l, const struct tracee *t)
+{
+	if (t->tid == l->pid || t->parent) return 0;
+	return live_may_see_eintr(t) ? 2 : 1;
+}
+
+/* Those that cannot be detached because they do not stand are let go when they do, or by the kernel
+ * when the tracer thread ends. */
 void live_detach(struct live *l)
 {
+	for (int turn = 0; turn < TURNS; turn++)
+		for (size_t i = 0; i < l->tracee_count; i++)
+			if (turn_to_go(l, &l->tracees[i]) == turn) detach(l, &l->tracees[i]);
+}
+
+bool live_detach_latecomers(struct live *l)
+{
+	bool more = false;
+
 	for (size_t i = 0; i < l->tracee_count; i++) {
 		struct tracee *t = &l->tracees[i];
 
-		if (t->state == TRACEE_STUCK || t->state == TRACEE_SEIZED) catch_latecomer(l, t);
+		if (t->state != TRACEE_STUCK && t->state != TRACEE_SEIZED) continue;
+		detach(l, t);
+		more |= t->state == TRACEE_STUCK || t->state == TRACEE_SEIZED;
 	}
-	detach_those(l, false);
-	detach_those(l, true);
+	return more;
+}
+
+/* Signals that wait for the process and that it does not handle. */
+static bool ignored_signals_wait(struct live *l)
+{
+	char status[STATUS_TEXT_MAX];
+
+	return live_read_proc(l, "status", status, sizeof(status)) &&
+	       (live_status_hex(status, "ShdPnd:") & ~live_status_hex(status, "SigBlk:") &
+		~live_status_hex(status, "SigCgt:"));
+}
+
+void live_detach_woken(struct live *l)
+{
+	uint64_t start = now_ns();
+
+	/* A signal leaves the queue in the same step in which its thread stops for it. */
+	while (ignored_signals_wait(l) && now_ns() - start < WOKEN_NS_MAX) {
+		live_detach_latecomers(l);
+		live_nap(start);
+	}
+	live_detach_latecomers(l);
 }
 
 int live_publish_threads(struct live *l, struct err *e)
@@ -381,7 +445,7 @@ int live_publish_threads(struct live *l, struct err *e)
 	for (size_t i = 0; i < l->tracee_count; i++) {
 		struct tracee *t = &l->tracees[i];
 
-		if (t->state != TRACEE_STOPPED && t->state != TRACEE_STUCK) continue;
+		if (!t->stood || t->state == TRACEE_GONE) continue;
 		s->threads[s->thread_count++] = t->facts;
 		t->facts.xstate = NULL;
 	}

@@ -7,6 +7,7 @@ import stat
 
 import pytest
 
+from lib import rings
 from lib.bundles import check_with_tar_and_sha256sum
 from lib.cluster import container
 from lib.pods import CapturePod, module_namespace
@@ -176,6 +177,21 @@ def test_other_process_of_the_container_by_pid(cluster, cluster_podsnap, pods_na
     cluster_podsnap.run("capture", *where, "--pid", pid, "-o", path)
     entries = check_with_tar_and_sha256sum(path, tmp_path / "unpacked")
     assert f"{pid}-threads/core" in entries
+
+
+@pytest.mark.parametrize("security", [None, RESTRICTED], ids=["root", "user"])
+def test_all_processes_at_one_instant(cluster, cluster_podsnap, namespace, targets, tmp_path,
+                                      security):
+    pod = CapturePod(cluster, namespace, "ring", "ring", 4, 50, security=security)
+    path = tmp_path / "b"
+    done = cluster_podsnap.run("capture", *pod.where, "--all", "-o", path)
+    assert re.search(r"5 processes, each paused for at most \d", done.stderr)
+    assert "left out" not in done.stderr
+    cluster_podsnap.run("verify", path)
+    assert {item["mode"] for item in rings.taken(path).values()} == {"cow"}
+    rings.check_one_instant(path, targets.path("static/ring"), 4, tmp_path / "all")
+    pod.await_clean()
+    pod.end()
 
 
 def test_read_only_root_with_an_empty_dir(cluster, cluster_podsnap, pods_namespace, tmp_path):

@@ -125,7 +125,7 @@ def test_json_answers_have_a_schema(podsnap, target, tmp_path):
 
 
 def test_pause_is_in_the_manifest(bundle):
-    head = bundles.manifest(bundle)
+    head = bundles.taken(bundle)
     assert head["pause_ns"] > 0 and head["mode"] == "cow" and head["released_early"] is False
     assert head["mode_reason"] and head["predicted_pause_ns"] > 0
     assert head["threads"] == 7
@@ -144,7 +144,7 @@ def test_secrets_of_the_environment_are_redacted_unless_asked(podsnap, targets, 
 def test_process_that_is_not_stopped_is_said_to_be_torn(podsnap, target, tmp_path):
     path = tmp_path / "b"
     podsnap.run("capture", "--pid", target.pid, "-o", path, "--max-pause", "0", expect=3)
-    assert bundles.manifest(path)["mode"] == "nostop"
+    assert bundles.taken(path)["mode"] == "nostop"
     core = bundles.manifest_entry(path, "/core")
     assert core["status"] == "partial" and "while the process ran" in core["reason"]
     podsnap.run("verify", path)

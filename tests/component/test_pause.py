@@ -2,7 +2,9 @@
 
 import os
 import re
+import resource
 import signal
+import time
 
 from lib import bundle as bundles
 from lib import proc
@@ -26,7 +28,7 @@ def test_max_pause_ends_the_stop_and_the_rest_is_torn(podsnap, targets, tmp_path
     assert core["torn"] and sum(end - start for start, end in core["torn"]) > 64 << 20
     assert all(0 <= start < end <= core["size"] or start > core["size"]
                for start, end in core["torn"])
-    head = bundles.manifest(path)
+    head = bundles.taken(path)
     assert head["released_early"] is True
     podsnap.run("verify", path)
     shown = podsnap.run("show", path).text
@@ -69,3 +71,31 @@ def test_early_end_keeps_the_stacks(podsnap, targets, tmp_path):
     text = bundles.entry(path, bundles.find(path, "/stacks.txt")).decode()
     assert "heartbeat" in text and "main" in text
     assert os.path.exists(f"/proc/{target.pid}")
+
+
+def cpu_share(podsnap, *args):
+    """CPU time that podsnap took, by the clock's."""
+    def used():
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+    cpu, clock = used(), time.monotonic()
+    podsnap.run("capture", *args)
+    return (used() - cpu) / (time.monotonic() - clock)
+
+
+def test_cpu_limit_holds(podsnap, targets, tmp_path):
+    """Some of it is used before there is anything to hold back: the start, and the last frames."""
+    target = targets.start("memory", 256, timeout=120)
+    path = tmp_path / "b"
+    assert cpu_share(podsnap, "--pid", target.pid, "-o", path, "--cpu-limit", "300m") < 0.4
+    podsnap.run("verify", path)
+
+
+def test_cpu_limit_does_not_hold_the_target(podsnap, targets, tmp_path):
+    """A hundredth of a CPU: the target would be let go for want of progress, and be torn."""
+    target = targets.start("memory", 256, timeout=120)
+    path = tmp_path / "b"
+    podsnap.run("capture", "--pid", target.pid, "-o", path, "--snapshot=stop", "--max-pause", "10m",
+                "--cpu-limit", "10m", "--no-modules")
+    assert bundles.taken(path)["released_early"] is False
+    assert bundles.manifest_entry(path, "/core")["status"] == "ok"

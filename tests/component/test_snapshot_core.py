@@ -75,7 +75,7 @@ def test_cow_stop_and_gcore_agree(podsnap, targets, tmp_path):
     for mode in ("cow", "stop"):
         bundle = tmp_path / mode
         podsnap.run("capture", "--pid", target.pid, "-o", bundle, f"--snapshot={mode}")
-        assert bundles.manifest(bundle)["mode"] == mode
+        assert bundles.taken(bundle)["mode"] == mode
         path = bundles.core(bundle, tmp_path / f"{mode}.core")
         cores[mode], stacks[mode] = Core(path), frames(targets.path("threads"), path)
     path = gcore(target.pid, tmp_path / "gcore")

@@ -53,7 +53,7 @@ class Shots:
         if done.status and may_end and proc.state(pid) in "XZ":
             return
         assert done.status == 0, done
-        head = bundles.manifest(self.path)
+        head = bundles.taken(self.path)
         self.modes[head["mode"], head["mode_reason"]] += 1
         self.pauses_ms.append(head["pause_ns"] / 1e6)
 

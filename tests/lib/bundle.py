@@ -54,6 +54,12 @@ def manifest(bundle):
     return json.loads(entry(bundle, "manifest.json"))
 
 
+def taken(bundle):
+    """How the one process in it was taken."""
+    process, = manifest(bundle)["processes"]
+    return process
+
+
 def manifest_entry(bundle, end):
     found = [item for item in manifest(bundle)["entries"] if item["name"].endswith(end)]
     assert len(found) == 1, f"{end}: {found}"

@@ -8,17 +8,21 @@ from lib.wait import wait_until
 MOUNTS = "/sys/fs/cgroup"
 
 
-class Group:
-    """A group of one controller, gone at the end of the with block."""
+def mount_of(controller):
+    mount = os.path.join(MOUNTS, controller)
+    if not os.path.exists(os.path.join(mount, "cgroup.procs")):
+        not_possible_here("cgroup-v1")
+    return mount
 
-    def __init__(self, controller, **limits):
-        mount = os.path.join(MOUNTS, controller)
-        if not os.path.exists(os.path.join(mount, "cgroup.procs")):
-            not_possible_here("cgroup-v1")
-        self.path = os.path.join(mount, f"podsnap-test-{os.getpid()}")
-        os.mkdir(self.path)
-        for name, value in limits.items():
-            self.write(f"{controller}.{name}", value)
+
+class GroupOf:
+    """The group of one controller that a process is in."""
+
+    def __init__(self, pid, controller):
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as lines:
+            paths = {name: line.rstrip("\n").split(":", 2)[2] for line in lines
+                     for name in line.split(":")[1].split(",")}
+        self.path = mount_of(controller) + paths[controller]
 
     def write(self, name, value):
         with open(os.path.join(self.path, name), "w", encoding="ascii") as file:
@@ -27,6 +31,16 @@ class Group:
     def read(self, name):
         with open(os.path.join(self.path, name), encoding="ascii") as file:
             return file.read().strip()
+
+
+class Group(GroupOf):
+    """A group of one controller of our own, gone at the end of the with block."""
+
+    def __init__(self, controller, **limits):
+        self.path = os.path.join(mount_of(controller), f"podsnap-test-{os.getpid()}")
+        os.mkdir(self.path)
+        for name, value in limits.items():
+            self.write(f"{controller}.{name}", value)
 
     @property
     def prefix(self):

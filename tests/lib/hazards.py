@@ -22,6 +22,13 @@ def pattern(seed, address, length):
     return struct.pack(f"<{len(words)}Q", *words)
 
 
+def areas(lines, kind="range"):
+    """[(name, start, length)] that a hazard has printed."""
+    found = [line.split() for line in lines]
+    return [(words[-3], int(words[-2], 16), int(words[-1], 16))
+            for words in found if words and words[0] == kind]
+
+
 class Hazard:
     """A running hazard, maybe behind a command that runs it elsewhere."""
 
@@ -32,10 +39,7 @@ class Hazard:
         self.pid = self.target.pid
 
     def areas(self, kind="range"):
-        """[(name, start, length)] it has printed."""
-        lines = [line.split() for line in self.target.lines]
-        return [(words[-3], int(words[-2], 16), int(words[-1], 16))
-                for words in lines if words and words[0] == kind]
+        return areas(self.target.lines, kind)
 
     def send(self, sig, line=None):
         """Sends a signal, and waits for the line that answers it."""
@@ -61,7 +65,7 @@ class Shot:
 
     def __init__(self, path, directory):
         self.core = Core(bundles.core(path, directory / "core"))
-        self.head = bundles.manifest(path)
+        self.head = bundles.taken(path)
         self.entry = bundles.manifest_entry(path, "/core")
 
     @property
@@ -91,6 +95,17 @@ class Shot:
                 assert self.is_torn(page) == (name in torn), f"{name} at {page:#x}"
         expected = "partial" if torn else "ok"
         assert self.entry["status"] == expected, self.entry
+
+
+def check_rounds(areas, shot):
+    """Pages of the writer's areas were written one after another: a consistent core has those of
+    one round and then those of the round before."""
+    (start, length), = [area[1:] for area in areas]
+    pages = [page for page in range(start, start + length, PAGE) if not shot.is_torn(page)]
+    rounds = [struct.unpack("<Q", shot.core.read(page, 8))[0] for page in pages]
+    assert len(set(rounds)) <= 2
+    assert rounds == sorted(rounds, reverse=True)
+    assert not rounds or rounds[0] - rounds[-1] <= 1
 
 
 class SlowReader:

@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import threading
 
 from lib.wait import wait_until
 
@@ -157,3 +158,23 @@ def peak_rss_bytes(pid):
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return int(found[1]) * 1024 if found else 0
+
+
+class PeakWatch(threading.Thread):
+    """The highest VmHWM of podsnap and of the probe in a pod while podsnap runs."""
+
+    def __init__(self, process, pod):
+        super().__init__(daemon=True)
+        self.process, self.pod = process, pod
+        self.podsnap = self.probe = 0
+        self.done = threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.done.wait(0.05):
+            self.podsnap = max(self.podsnap, peak_rss_bytes(self.process.pid))
+            self.probe = max([self.probe, *map(peak_rss_bytes, self.pod.probes())])
+
+    def stop(self):
+        self.done.set()
+        self.join()

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -122,17 +123,25 @@ static void set_up_plain(void)
 	fill("bulk", anonymous(len), len);
 }
 
+/* ARG MiB that nobody touches. */
+static void set_up_reserve(void)
+{
+	anonymous(strtoul(arg, NULL, 10) << 20);
+}
+
 /* More than fits between a capture and its reader. */
 static void set_up_bulk(void)
 {
 	fill("bulk", anonymous(BULK), BULK);
 }
 
+/* ARG MiB, or a few pages. */
 static void advise(const char *name, int advice)
 {
-	void *memory = fill(name, anonymous(SMALL), SMALL);
+	size_t len = arg ? strtoul(arg, NULL, 10) << 20 : SMALL;
+	void *memory = fill(name, anonymous(len), len);
 
-	if (madvise(memory, SMALL, advice) < 0) die("madvise");
+	if (madvise(memory, len, advice) < 0) die("madvise");
 	/* As much as nobody touched, which reads as zeros. */
 	if (madvise(anonymous(SMALL), SMALL, advice) < 0) die("madvise");
 }
@@ -342,6 +351,60 @@ static void run_vfork(void)
 	wait_for_ever();
 }
 
+/* In a call that no signal which is ignored may end. */
+static void *wait_for_nothing(void *unused)
+{
+	struct epoll_event event;
+	int none = epoll_create1(EPOLL_CLOEXEC);
+
+	for (;;) {
+		int got = epoll_wait(none, &event, 1, -1);
+
+		printf("FAIL epoll_wait returned %d: %s\n", got, strerror(errno));
+		fflush(stdout);
+	}
+	return unused;
+}
+
+static void *fork_for_ever(void *unused)
+{
+	unsigned random = (unsigned)gettid();
+
+	for (;;) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			usleep((unsigned)rand_r(&random) % 1000000);
+			_exit(0);
+		}
+		rand_r(&random);
+		if (pid < 0 || waitpid(pid, NULL, 0) != pid) die("fork");
+	}
+	return unused;
+}
+
+/* SIGCHLD, which it ignores, comes all the time to a quarter of as many as ARG threads; those wait
+ * for something else, and are the first that it made. */
+static void run_children(void)
+{
+	pthread_t thread;
+
+	for (int i = atoi(arg); i > 0; i--)
+		if (pthread_create(&thread, NULL, wait_for_nothing, NULL)) die("pthread_create");
+	for (int i = atoi(arg) / 4; i > 0; i--)
+		if (pthread_create(&thread, NULL, fork_for_ever, NULL)) die("pthread_create");
+	wait_for_nothing(NULL);
+}
+
+/* Makes the file ARG, and waits in the kernel until it may. */
+static void run_write(void)
+{
+	if (open(arg, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0) die(arg);
+	printf("written\n");
+	fflush(stdout);
+	wait_for_ever();
+}
+
 static void run_leader(void)
 {
 	pthread_exit(NULL);
@@ -460,6 +523,7 @@ static const struct mode {
 	bool alone; /* run() comes before the second thread */
 } modes[] = {
     {"plain", set_up_plain, NULL, NULL},
+    {"reserve", set_up_reserve, NULL, NULL},
     {"dontfork", set_up_dontfork, NULL, NULL},
     {"wipeonfork", set_up_wipeonfork, NULL, NULL},
     {"shared", set_up_shared, NULL, NULL, end_shared},
@@ -473,7 +537,11 @@ static const struct mode {
     {"seccomp-thread", NULL, run_seccomp_thread, NULL},
     {"nproc", NULL, run_nproc, NULL},
     {"vfork", NULL, run_vfork, NULL},
+    {"vfork-bulk", set_up_bulk, run_vfork, NULL},
+    {"children", NULL, run_children, NULL},
     {"vfork-alone", NULL, run_vfork, NULL, NULL, true},
+    {"write", NULL, run_write, NULL},
+    {"write-alone", NULL, run_write, NULL, NULL, true},
     {"leader", NULL, run_leader, NULL},
     {"timer", set_up_timer, NULL, NULL},
     {"exec", set_up_bulk, NULL, act_exec},

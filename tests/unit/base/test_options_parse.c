@@ -116,6 +116,42 @@ static void other_durations_are_refused(void **state)
 	assert_int_equal(ns, -7);
 }
 
+static void cpus_are_those_of_kubernetes(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t thousandths;
+	} right[] = {{"0", 0},      {"2", 2000},     {"0.5", 500},  {"1.25", 1250},
+		     {"500m", 500}, {"1500m", 1500}, {"0.0019", 1}, {"64", 64000}};
+	static const char *const wrong[] = {"",
+					    "m",
+					    "-1",
+					    "+1",
+					    "1 ",
+					    ".5",
+					    "1.",
+					    "1k",
+					    "0.5m",
+					    "1.5.",
+					    "50%",
+					    "1e3",
+					    "99999999999999999999",
+					    "9223372036854775807"};
+	int64_t n = -7;
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(right); i++) {
+		if (parse_cpus(right[i].text, &n, &e)) fail_msg("%s: %s", right[i].text, e.text);
+		assert_int_equal(n, right[i].thousandths);
+	}
+	n = -7;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		if (parse_cpus(wrong[i], &n, &e) != -ERR_USAGE) fail_msg("%s", wrong[i]);
+		assert_contains(e.text, "500m");
+	}
+	assert_int_equal(n, -7);
+}
+
 static void ints_keep_their_range(void **state)
 {
 	int64_t n = -7;
@@ -186,6 +222,7 @@ int main(void)
 	    cmocka_unit_test(other_sizes_are_refused),
 	    cmocka_unit_test(durations_have_units),
 	    cmocka_unit_test(other_durations_are_refused),
+	    cmocka_unit_test(cpus_are_those_of_kubernetes),
 	    cmocka_unit_test(ints_keep_their_range),
 	    cmocka_unit_test(other_ints_are_refused),
 	    cmocka_unit_test(hostile_texts_do_no_harm),
