@@ -260,7 +260,8 @@ static int look_without_stop(struct live *l, struct err *e)
 	for (size_t i = 0; i < l->tracee_count; i++) {
 		struct tracee *t = &l->tracees[i];
 
-		t->state = t->facts.state == '?' ? TRACEE_GONE : TRACEE_STUCK;
+		t->state = t->facts.state == '?' ? TRACEE_GONE : TRACEE_KNOWN;
+		t->taken = true;
 		live_read_syscall(l, t->tid, &t->facts);
 	}
 	l->base.consistency = CONSISTENCY_RUNNING;

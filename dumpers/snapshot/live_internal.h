@@ -36,7 +36,7 @@ struct tracee {
 	int signal;       /* it stands before the delivery of this signal, which detach passes on */
 	bool interrupted; /* PTRACE_INTERRUPT was asked for */
 	bool repaired;    /* its system call was set to restart */
-	bool stood;       /* its facts are those of the pause */
+	bool taken;       /* its facts are those of the snapshot */
 	bool parent;      /* it has children, and is in a call that a stop makes fail */
 	struct snapshot_thread facts;
 };

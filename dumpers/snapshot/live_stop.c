@@ -47,10 +47,12 @@ static int seize(struct live *l, struct tracee *t, struct err *e)
 		errno = EPERM;
 		return live_denied(l, "PTRACE_SEIZE", e);
 	}
-	if (t->tid == l->pid)
+	if (t->tid == l->pid) {
 		t->state = TRACEE_STUCK;
-	else
+		t->taken = true;
+	} else {
 		forget(l, t);
+	}
 	return 0;
 }
 
@@ -128,7 +130,7 @@ int live_poll_tracee(struct live *l, struct tracee *t, struct err *e)
 		return 0;
 	}
 	t->state = TRACEE_STOPPED;
-	t->stood = true;
+	t->taken = true;
 	/* No event: it stands before a signal. EVENT_STOP: our interrupt, or a group stop. */
 	t->signal = status >> 16 == 0 ? WSTOPSIG(status) : 0;
 	if (ptrace(PTRACE_GETREGSET, t->tid, (void *)(uintptr_t)NT_PRSTATUS, &gregs) == 0)
@@ -166,7 +168,7 @@ static void give_up_stuck(struct live *l)
 
 		if (t->state != TRACEE_SEIZED) continue;
 		t->state = TRACEE_STUCK;
-		t->stood = true;
+		t->taken = true;
 		live_read_syscall(l, t->tid, &t->facts);
 	}
 }
@@ -445,7 +447,7 @@ int live_publish_threads(struct live *l, struct err *e)
 	for (size_t i = 0; i < l->tracee_count; i++) {
 		struct tracee *t = &l->tracees[i];
 
-		if (!t->stood || t->state == TRACEE_GONE) continue;
+		if (!t->taken || t->state == TRACEE_GONE) continue;
 		s->threads[s->thread_count++] = t->facts;
 		t->facts.xstate = NULL;
 	}
