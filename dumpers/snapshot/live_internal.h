@@ -181,8 +181,8 @@ void live_stop_again(struct live *l);
 /*
  * Lets all go that stand. A thread that is traced is sent also the signals that it ignores, SIGCHLD
  * of its children above all (kernel/signal.c, sig_ignored); while it stands, another one is woken
- * for them. If that one is traced it stops, and its call is mended; if not, it may see an EINTR. So
- * those that signals may be for go first, and those in such calls last.
+ * for them. If that one is traced it stops, and its call is mended; if not, its call may return
+ * EINTR. So those in such calls go last, and of those the ones last that no signals are for.
  */
 void live_detach(struct live *l);
 /* Those that came late to their stop, and stand now, go on. Returns whether there are more. */

@@ -389,8 +389,8 @@ static void detach(struct live *l, struct tracee *t)
 enum { TURNS = 3 };
 static int turn_to_go(const struct live *l, const struct tracee *t)
 {
-	if (t->tid == l->pid || t->parent) return 0;
-	return live_may_see_eintr(t) ? 2 : 1;
+	if (!live_may_see_eintr(t)) return 0;
+	return t->tid == l->pid || t->parent ? 1 : 2;
 }
 
 /* Those that cannot be detached because they do not stand are let go when they do, or by the kernel
