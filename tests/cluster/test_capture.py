@@ -182,7 +182,8 @@ def test_other_process_of_the_container_by_pid(cluster, cluster_podsnap, pods_na
 @pytest.mark.parametrize("security", [None, RESTRICTED], ids=["root", "user"])
 def test_all_processes_at_one_instant(cluster, cluster_podsnap, namespace, targets, tmp_path,
                                       security):
-    pod = CapturePod(cluster, namespace, "ring", "ring", 4, 50, security=security)
+    pod = CapturePod(cluster, namespace, "ring", "ring", 4, 50, security=security,
+                     restartPolicy="Never")
     path = tmp_path / "b"
     done = cluster_podsnap.run("capture", *pod.where, "--all", "-o", path)
     assert re.search(r"5 processes, each paused for at most \d", done.stderr)
