@@ -256,12 +256,31 @@ static void tell_newcomers(const struct targets *targets)
 	}
 }
 
+/* Of several, one that ended meanwhile is none of them any more. */
+static int describe_all(struct capture *c, struct targets *targets, struct err *e)
+{
+	bool several = targets->count > 1;
+	size_t kept = 0;
+	int r = 0;
+	for (size_t i = 0; i < targets->count; i++) {
+		struct capture_target *t = &targets->v[i];
+		if (!r) r = capture_target_describe(c, t, e);
+		if (r == -ERR_GONE && several) {
+			log_debug("%s ended before it was taken", t->dir);
+			capture_target_done(t);
+			r = 0;
+			continue;
+		}
+		targets->v[kept++] = *t;
+	}
+	targets->count = kept;
+	return r || kept ? r : err_set(e, ERR_GONE, "all its processes ended");
+}
+
 static int run(struct capture *c, struct targets *targets, struct buf *result_json, struct err *e)
 {
 	int r = open_targets(c->options, targets, e);
-	for (size_t i = 0; !r && i < targets->count; i++) {
-		r = capture_target_describe(c, &targets->v[i], e);
-	}
+	if (!r) r = describe_all(c, targets, e);
 	/* What is known so far travels before the processes are stopped. */
 	if (!r) r = packer_flush(c->packer, e);
 	if (!r) r = take_snapshots(c, targets, e);

@@ -192,6 +192,15 @@ static int dump(struct dump *d, struct err *e)
 	return r;
 }
 
+/* One of several that ended before the instant is no failure. */
+static int add_missing(struct capture *c, const struct capture_target *t, struct err *e)
+{
+	char path[BUNDLE_NAME_MAX];
+	if (t->why.code != ERR_GONE) return add_failed(c, t, "core", &t->why, e);
+	snprintf(path, sizeof path, "%s/core", t->dir);
+	return packer_absent(c->packer, path, ENTRY_SKIPPED, t->why.text, e);
+}
+
 int capture_target_dump(struct capture *c, struct capture_target *t, struct err *e)
 {
 	struct dump d = {
@@ -201,7 +210,7 @@ int capture_target_dump(struct capture *c, struct capture_target *t, struct err 
 	    .stacks_text = BUF_INIT(TEXT_MAX),
 	    .stacks_json = BUF_INIT(TEXT_MAX),
 	};
-	if (!t->snapshot) return add_failed(c, t, "core", &t->why, e);
+	if (!t->snapshot) return add_missing(c, t, e);
 	int r = dump(&d, e);
 	modules_free(d.modules);
 	buf_done(&d.stacks_text);

@@ -83,6 +83,18 @@ def test_one_that_cannot_be_taken_does_not_stop_the_others(podsnap, targets, rin
     podsnap.run("verify", path)
 
 
+def test_processes_that_come_and_go(podsnap, targets, ring, group, tmp_path):
+    """Some end after they were listed, and none of that is a failure."""
+    restless = targets.start_argv([*group.prefix, "sh", "-c",
+                                   "echo ready; while :; do /bin/true; done"])
+    for _ in range(10):
+        podsnap.run("capture", "--pid", ring.pid, "--all", "-o", tmp_path / "b", "--force",
+                    "--core=stacks", "--no-modules")
+        cores = [name for name in bundles.names(tmp_path / "b") if name.endswith("-ring/core")]
+        assert len(cores) == PROCESSES + 1
+    restless.kill()
+
+
 def test_process_alone_is_all_of_itself(podsnap, targets, group, tmp_path):
     target = targets.start_argv([*group.prefix, targets.path("threads"), 2])
     path = tmp_path / "b"
