@@ -21,3 +21,23 @@ int thread_start(pthread_t *ret, void *(*run)(void *), void *arg, struct err *e)
 			    "no more");
 	return r;
 }
+
+void cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+int cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline_ns)
+{
+	const struct timespec deadline = {
+	    .tv_sec = (time_t)(deadline_ns / NS_PER_S),
+	    .tv_nsec = (long)(deadline_ns % NS_PER_S),
+	};
+
+	return pthread_cond_timedwait(cond, lock, &deadline);
+}

@@ -96,16 +96,6 @@ static int take(struct live *l, struct err *e)
 	return r ? r : live_publish_threads(l, e);
 }
 
-static void wait_until(struct live *l, uint64_t deadline_ns)
-{
-	struct timespec t = {
-	    .tv_sec = (time_t)(deadline_ns / NS_PER_S),
-	    .tv_nsec = (long)(deadline_ns % NS_PER_S),
-	};
-
-	pthread_cond_timedwait(&l->changed, &l->lock, &t);
-}
-
 /* Holds the target until it is asked to let go, or must. Called and left with the lock held. */
 static void hold_target(struct live *l)
 {
@@ -129,7 +119,8 @@ static void hold_target(struct live *l)
 		}
 		if (l->why) return;
 		/* In eighths, so that a stall is seen soon after it is one. */
-		wait_until(l, MIN(deadline, now + MAX(stall / 8, (uint64_t)NS_PER_MS)));
+		cond_wait_until(&l->changed, &l->lock,
+				MIN(deadline, now + MAX(stall / 8, (uint64_t)NS_PER_MS)));
 	}
 }
 
@@ -186,7 +177,7 @@ static void hold_child(struct live *l)
 		if (l->forget.count)
 			forget_some(l);
 		else
-			wait_until(l, now_ns() + wait_ns);
+			cond_wait_until(&l->changed, &l->lock, now_ns() + wait_ns);
 	}
 }
 
@@ -319,7 +310,6 @@ static int open_target(struct live *l, const struct process *target, struct err 
 static struct live *live_new(const struct process *target, const struct live_config *config)
 {
 	struct live *l = calloc(1, sizeof(*l));
-	pthread_condattr_t attr;
 
 	if (!l) return NULL;
 	l->base.ops = &live_ops;
@@ -337,10 +327,7 @@ static struct live *live_new(const struct process *target, const struct live_con
 	if (!l->config.stall_ns) l->config.stall_ns = STALL_DEFAULT_NS;
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_mutex_init(&l->pages.lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&l->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init(&l->changed);
 	return l;
 }
 

@@ -1,18 +1,14 @@
 #include "dumpers/snapshot/live_window.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
-#include <time.h>
 
 void live_window_init(struct live_window *w, size_t members)
 {
-	pthread_condattr_t attr;
-
 	*w = (struct live_window){.members = members};
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init(&w->changed);
 }
 
 void live_window_done(struct live_window *w)
@@ -32,10 +28,6 @@ static void meet_if_all_are_here(struct live_window *w)
 
 bool live_window_meet(struct live_window *w, uint64_t deadline_ns)
 {
-	const struct timespec deadline = {
-	    .tv_sec = (time_t)(deadline_ns / NS_PER_S),
-	    .tv_nsec = (long)(deadline_ns % NS_PER_S),
-	};
 	uint64_t round;
 	bool met;
 
@@ -44,7 +36,7 @@ bool live_window_meet(struct live_window *w, uint64_t deadline_ns)
 	w->here++;
 	meet_if_all_are_here(w);
 	while (w->round == round &&
-	       pthread_cond_timedwait(&w->changed, &w->lock, &deadline) != ETIMEDOUT)
+	       cond_wait_until(&w->changed, &w->lock, deadline_ns) != ETIMEDOUT)
 		continue;
 	met = w->round != round;
 	if (!met) w->here--;
