@@ -189,7 +189,7 @@ static int take_snapshots(struct capture *c, struct targets *targets, struct err
 		t->snapshot = snapshots[i];
 		t->why = errs[i];
 		if (!t->snapshot) continue;
-		c->standing += snapshot_live_plan(t->snapshot)->mode == SNAPSHOT_STOP;
+		c->standing += capture_target_stands(t);
 		say_plan(t);
 		taken++;
 	}
@@ -198,18 +198,13 @@ static int take_snapshots(struct capture *c, struct targets *targets, struct err
 	return -errs[0].code;
 }
 
-static bool stands(const struct capture_target *t)
-{
-	return t->snapshot && snapshot_live_plan(t->snapshot)->mode == SNAPSHOT_STOP;
-}
-
 /* Those that stand until they are read come first. */
 static int dump_all(struct capture *c, struct targets *targets, struct err *e)
 {
 	int r = 0;
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; !r && i < targets->count; i++) {
-			if (stands(&targets->v[i]) != (pass == 0)) continue;
+			if (capture_target_stands(&targets->v[i]) != (pass == 0)) continue;
 			r = capture_target_dump(c, &targets->v[i], e);
 		}
 	}

@@ -166,12 +166,16 @@ static int add_stacks(struct dump *d, struct err *e)
 	return r ? r : add_text(d, "stacks.json", &d->stacks_json, e);
 }
 
+bool capture_target_stands(const struct capture_target *t)
+{
+	return t->snapshot && snapshot_live_plan(t->snapshot)->mode == SNAPSHOT_STOP;
+}
+
 static void release(struct capture *c, struct capture_target *t)
 {
-	bool stood = snapshot_live_plan(t->snapshot)->mode == SNAPSHOT_STOP;
 	snapshot_live_release(t->snapshot);
 	snapshot_live_pause(t->snapshot, &t->pause);
-	if (!stood) return;
+	if (!capture_target_stands(t)) return;
 	c->standing--;
 	cpu_limit_forgive(&c->cpu_limit);
 }

@@ -35,6 +35,8 @@ int capture_target_describe(struct capture *c, struct capture_target *t, struct 
 /* Stacks, core and modules from the snapshot, which is released as soon as all was read. 0 also
  * when parts failed: their entries say so. */
 int capture_target_dump(struct capture *c, struct capture_target *t, struct err *e);
+/* Was it taken so that it stands until it has been read? */
+bool capture_target_stands(const struct capture_target *t);
 /* How its snapshot was taken, as a JSON object. */
 void capture_target_result(const struct capture_target *t, struct json *j);
 

@@ -218,6 +218,21 @@ static bool holds(const struct pids *pids, pid_t pid)
 	return false;
 }
 
+/* All processes in sight but those of list_own_line. */
+static int list_others(struct pids *ret, struct err *e)
+{
+	_cleanup_(pids_done) struct pids own = {0};
+	size_t count = 0;
+	int r = list_pids(ret, e);
+
+	if (r == 0) r = list_own_line(&own, e);
+	if (r < 0) return r;
+	for (size_t i = 0; i < ret->count; i++)
+		if (!holds(&own, ret->v[i])) ret->v[count++] = ret->v[i];
+	ret->count = count;
+	return 0;
+}
+
 static bool same_bytes(const struct buf *a, const struct buf *b)
 {
 	return a->len == b->len && a->len > 0 && memcmp(a->data, b->data, a->len) == 0;
@@ -256,19 +271,17 @@ static void read_group(pid_t pid, struct buf *ret)
 
 int process_pick(pid_t *ret, struct err *e)
 {
-	_cleanup_(pids_done) struct pids pids = {0}, own = {0};
+	_cleanup_(pids_done) struct pids pids = {0};
 	_cleanup_buf_ struct buf own_group = BUF_INIT(CGROUP_TEXT_MAX);
 	pid_t lowest = 0;
-	int r = list_pids(&pids, e);
+	int r = list_others(&pids, e);
 
-	if (r == 0) r = list_own_line(&own, e);
 	if (r < 0) return r;
 	read_group(getpid(), &own_group);
 	for (size_t i = 0; i < pids.count; i++) {
 		bool same_group;
 
-		if (holds(&own, pids.v[i]) || !is_candidate(pids.v[i], &own_group, &same_group))
-			continue;
+		if (!is_candidate(pids.v[i], &own_group, &same_group)) continue;
 		if (same_group) {
 			*ret = pids.v[i];
 			return 0;
@@ -286,20 +299,18 @@ int process_pick(pid_t *ret, struct err *e)
 
 int process_pick_container(pid_t pid, size_t max, pid_t **ret, size_t *ret_count, struct err *e)
 {
-	_cleanup_(pids_done) struct pids pids = {0}, own = {0};
+	_cleanup_(pids_done) struct pids pids = {0};
 	_cleanup_buf_ struct buf group = BUF_INIT(CGROUP_TEXT_MAX);
 	size_t count = 0;
-	int r = list_pids(&pids, e);
+	int r = list_others(&pids, e);
 
-	if (r == 0) r = list_own_line(&own, e);
 	if (r < 0) return r;
 	read_group(pid, &group);
 	for (size_t i = 0; i < pids.count; i++) {
 		bool same_group;
 
 		/* In place: count never passes i. */
-		if (!holds(&own, pids.v[i]) && is_candidate(pids.v[i], &group, &same_group) &&
-		    same_group)
+		if (is_candidate(pids.v[i], &group, &same_group) && same_group)
 			pids.v[count++] = pids.v[i];
 	}
 	if (count == 0) return err_set(e, ERR_GONE, "process %d ended", pid);
