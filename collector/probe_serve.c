@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "bundle/wire.h"
 #include "collector/probe_work.h"
+#include "dumpers/proc/process.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -44,13 +45,6 @@ static void unlink_self(void)
 	const char *name = strrchr(path, '/');
 	/* Only the file that was pushed for us, never an installed probe. */
 	if (name && strstr(name, ".podsnap")) unlink(path);
-}
-
-/* When memory runs out it shall not be a process of the container's own. */
-static void offer_to_oom_killer(void)
-{
-	_cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	if (fd >= 0) (void)!write(fd, "1000", 4);
 }
 
 static int take_frame(struct probe_link *link, struct probe_work **work, const struct wire_frame *f,
@@ -156,7 +150,8 @@ int probe_serve(void)
 	struct wire_config config = {
 	    .ping_ns = PING_NS, .silence_ns = SILENCE_NS, .window_bytes = window_bytes()};
 	unlink_self();
-	offer_to_oom_killer();
+	/* When memory runs out it shall not be a process of the container's own. */
+	(void)process_offer_to_oom_killer(AT_FDCWD, "/proc/self/oom_score_adj");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	int r = probe_link_init(&link, &config, &e);

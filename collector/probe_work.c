@@ -207,7 +207,8 @@ static void *work_main(void *arg)
 	struct packer *packer = NULL;
 	struct packer_config config = {
 	    .level = (int)option_int(w->options, OPT_LEVEL),
-	    .threads = MIN(capture_threads(w->options), (int)MAX(MIN(room / THREAD_ROOM, 64), 1)),
+	    .threads = MIN(capture_threads(w->options),
+			   (int)MAX(MIN(room / THREAD_ROOM, (uint64_t)PACKER_THREADS_MAX), 1)),
 	    .mtime_s = time(NULL),
 	};
 	int r = check_memory(room, &e);

@@ -127,3 +127,10 @@ int process_readlink(const struct process *p, const char *name, char *ret, size_
 	ret[n] = '\0';
 	return 0;
 }
+
+int process_offer_to_oom_killer(int dir_fd, const char *path)
+{
+	_cleanup_close_ int fd = openat(dir_fd, path, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, "1000", 4) == 4 ? 0 : -1;
+}

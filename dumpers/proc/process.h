@@ -26,6 +26,9 @@ void process_done(struct process *p); /* fine on a zeroed-with-fd=-1 or done one
 int process_check(const struct process *p, struct err *e);
 /* Appends the file /proc/PID/<name>, e.g. "status", "task/12/comm". */
 int process_read(const struct process *p, const char *name, struct buf *ret, struct err *e);
+/* Makes a process the first choice of the OOM killer, as far as oom_score_adj goes: path is that
+ * file of it, below dir_fd. -1 with errno. */
+int process_offer_to_oom_killer(int dir_fd, const char *path);
 /* Target of the link /proc/PID/<name> ("exe", "cwd", "ns/pid"), NUL-terminated. */
 int process_readlink(const struct process *p, const char *name, char *ret, size_t ret_size,
 		     struct err *e);

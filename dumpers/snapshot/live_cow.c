@@ -148,13 +148,10 @@ static int keep_what_forks_lack(struct live *l, struct err *e)
 static void offer_to_oom_killer(struct live *l)
 {
 	char path[64];
-	int fd;
 
 	snprintf(path, sizeof(path), "../%d/oom_score_adj", l->child);
-	fd = openat(l->proc_fd, path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0) return;
-	if (write(fd, "1000", 4) != 4) log_debug("oom_score_adj of the child: %s", strerror(errno));
-	close(fd);
+	if (process_offer_to_oom_killer(l->proc_fd, path) < 0)
+		log_debug("oom_score_adj of the child: %s", strerror(errno));
 }
 
 static int await_child(struct live *l, struct err *e)

@@ -10,7 +10,6 @@
 
 enum {
 	TID_MAX = 1 << 22, /* PID_MAX_LIMIT, linux/threads.h */
-	STATUS_TEXT_MAX = 8192,
 };
 
 static size_t read_at(int dir_fd, const char *path, char *ret, size_t ret_size)
@@ -167,7 +166,7 @@ static int find_live_thread(struct live *l, struct err *e)
 
 int live_check_target(struct live *l, struct err *e)
 {
-	char status[STATUS_TEXT_MAX];
+	char status[LIVE_STATUS_MAX];
 	int r = find_live_thread(l, e);
 
 	if (r) return r;
@@ -179,7 +178,7 @@ int live_check_target(struct live *l, struct err *e)
 
 pid_t live_own_pid(struct live *l, pid_t pid)
 {
-	char path[64], status[STATUS_TEXT_MAX];
+	char path[64], status[LIVE_STATUS_MAX];
 	unsigned count;
 	pid_t own;
 
@@ -212,7 +211,7 @@ int live_read_identity(struct live *l, struct err *e)
 {
 	struct snapshot_identity *id = &l->base.id;
 	struct proc_stat stat;
-	char status[STATUS_TEXT_MAX];
+	char status[LIVE_STATUS_MAX];
 	const char *value;
 	unsigned count;
 
@@ -239,7 +238,7 @@ int live_read_identity(struct live *l, struct err *e)
 void live_read_thread(struct live *l, pid_t tid, struct snapshot_thread *t)
 {
 	struct proc_stat stat;
-	char status[STATUS_TEXT_MAX];
+	char status[LIVE_STATUS_MAX];
 	unsigned count;
 
 	t->tid = tid;

@@ -16,7 +16,6 @@ enum {
 	/* Between the frames and what may be in use above: more than the red zone. */
 	STACK_MARGIN = 4096,
 	RESTARTS_MAX = 3,
-	THREAD_STATUS_MAX = 8192,
 };
 #define USER_CS 0x33 /* 64-bit user code */
 
@@ -333,7 +332,7 @@ static int write_frame(struct injection *in, const struct inject_site *site, str
 /* Each thread may have filters of its own, and they may kill it for our call. */
 static int look_at_filters(const struct injection *in, uint64_t *ret_options, struct err *e)
 {
-	char status[THREAD_STATUS_MAX];
+	char status[LIVE_STATUS_MAX];
 	size_t len = live_read_task(in->l, in->t->tid, "status", status, sizeof(status));
 	const char *filters = strstr(status, "\nSeccomp_filters:");
 

@@ -136,6 +136,9 @@ struct live {
 };
 
 /* --- live_facts.c --- */
+/* Bytes of /proc/.../status that are read: a process in thousands of groups has more, and its last
+ * lines are missing then. */
+enum { LIVE_STATUS_MAX = 8192 };
 /* The text of /proc/PID/NAME, or of another process by "../PID/NAME"; empty if it is not to be had.
  * Returns its length. */
 size_t live_read_proc(struct live *l, const char *name, char *ret, size_t ret_size);

@@ -64,7 +64,7 @@ static bool handler_will_run(struct live *l, const struct tracee *t)
 	uint64_t delivered = t->signal ? (uint64_t)1 << (t->signal - 1) : 0;
 	uint64_t pending = live_pending_signals(t->tid, false) | live_pending_signals(t->tid, true);
 	uint64_t blocked, handled;
-	char status[8192];
+	char status[LIVE_STATUS_MAX];
 
 	if (!delivered && !pending) return false;
 	if (!live_read_task(l, t->tid, "status", status, sizeof(status))) return true;

@@ -20,7 +20,6 @@ enum { NAP_SHARE = 32, MISSES_MAX = 16 };
 /* As long as a thread takes that gets a CPU at once. */
 #define SPIN_NS 50000
 #define WOKEN_NS_MAX (100 * (uint64_t)NS_PER_MS)
-enum { STATUS_TEXT_MAX = 8192 };
 
 static void forget(struct live *l, struct tracee *t)
 {
@@ -410,6 +409,8 @@ bool live_detach_latecomers(struct live *l)
 		struct tracee *t = &l->tracees[i];
 
 		if (t->state != TRACEE_STUCK && t->state != TRACEE_SEIZED) continue;
+		/* A main thread that ended cannot be seized, and does not come. */
+		if (t->tid == l->pid && l->live_tid != l->pid) continue;
 		detach(l, t);
 		more |= t->state == TRACEE_STUCK || t->state == TRACEE_SEIZED;
 	}
@@ -419,7 +420,7 @@ bool live_detach_latecomers(struct live *l)
 /* Signals that wait for the process and that it does not handle. */
 static bool ignored_signals_wait(struct live *l)
 {
-	char status[STATUS_TEXT_MAX];
+	char status[LIVE_STATUS_MAX];
 
 	return live_read_proc(l, "status", status, sizeof(status)) &&
 	       (live_status_hex(status, "ShdPnd:") & ~live_status_hex(status, "SigBlk:") &
