@@ -113,6 +113,12 @@ void buf_clear(struct buf *b)
 	if (b->data) b->data[0] = '\0';
 }
 
+void buf_wipe(struct buf *b)
+{
+	if (b->data) explicit_bzero(b->data, b->len);
+	buf_clear(b);
+}
+
 char *buf_steal(struct buf *b)
 {
 	char *data = b->data;

@@ -32,6 +32,8 @@ int buf_reserve(struct buf *b, size_t len, char **ret, struct err *e);
 void buf_consume(struct buf *b, size_t len);
 /* Empties, keeps the allocation. */
 void buf_clear(struct buf *b);
+/* The same, and nothing of it stays in memory. */
+void buf_wipe(struct buf *b);
 /* Gives the caller the heap string ("" if empty, NULL without memory) and empties the buffer. */
 char *buf_steal(struct buf *b);
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +28,14 @@ static inline void free_ptr(void *p)
 }
 /* Frees the pointed-to heap block when the variable goes out of scope. */
 #define _cleanup_free_ _cleanup_(free_ptr)
+
+/* Frees a text that must not stay in memory: it is overwritten first. *text may be NULL. */
+static inline void free_secret(char **text)
+{
+	if (*text) explicit_bzero(*text, strlen(*text));
+	free(*text);
+	*text = NULL;
+}
 
 static inline void close_fd(const int *fd)
 {

@@ -3,7 +3,6 @@
 #include "exec/kubeconfig.h"
 
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdio.h>
@@ -78,16 +77,9 @@ int key_check(const void *cert, size_t cert_len, const void *key, size_t key_len
 	return r;
 }
 
-static void free_secret(char **text)
-{
-	if (*text) OPENSSL_cleanse(*text, strlen(*text));
-	free(*text);
-	*text = NULL;
-}
-
 void kube_access_forget_user(struct kube_access *a)
 {
-	if (a->key.data) OPENSSL_cleanse(a->key.data, a->key.len);
+	buf_wipe(&a->key);
 	buf_done(&a->cert);
 	buf_done(&a->key);
 	free_secret(&a->token);

@@ -5,7 +5,6 @@
 #include "exec/kube_internal.h"
 #include "exec/rbac.h"
 
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,7 +64,7 @@ void kube_free(struct kube *k)
 	if (!k) return;
 	http_free(k->http);
 	kube_access_done(&k->access);
-	if (k->authorization.data) OPENSSL_cleanse(k->authorization.data, k->authorization.len);
+	buf_wipe(&k->authorization);
 	buf_done(&k->authorization);
 	free(k);
 }

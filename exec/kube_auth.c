@@ -106,8 +106,7 @@ static int make_headers(struct kube *k, struct err *e)
 	const struct buf *more = &k->access.impersonation;
 	int r = 0;
 
-	if (k->authorization.data) OPENSSL_cleanse(k->authorization.data, k->authorization.len);
-	buf_clear(&k->authorization);
+	buf_wipe(&k->authorization);
 	if (k->access.token)
 		r = buf_printf(&k->authorization, e, "Authorization: Bearer %s", k->access.token);
 	else if (k->access.username)

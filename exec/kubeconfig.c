@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -51,7 +50,7 @@ static int add_file(struct config *c, const char *path, bool may_lack, struct er
 	if (!f->path) return no_memory(e);
 	c->count++;
 	r = yaml_parse(text.data, text.len, path, &f->root, e);
-	if (text.data) OPENSSL_cleanse(text.data, text.len);
+	buf_wipe(&text);
 	if (r < 0) return r;
 	if (f->root && f->root->kind != YAML_MAPPING)
 		return err_set(e, ERR_CORRUPT, "%s:%zu: no kubeconfig: no keys and values", path,

@@ -184,17 +184,13 @@ int plugin_new(const struct yaml_node *exec, const struct yaml_node *extensions,
 	return r;
 }
 
-static void cleanse_buf(struct buf *b)
-{
-	if (b->data) OPENSSL_cleanse(b->data, b->len);
-	buf_done(b);
-}
-
 void plugin_free(struct plugin *p)
 {
 	if (!p) return;
-	cleanse_buf(&p->words);
-	cleanse_buf(&p->env);
+	buf_wipe(&p->words);
+	buf_done(&p->words);
+	buf_wipe(&p->env);
+	buf_done(&p->env);
 	cJSON_Delete(p->config);
 	free(p->command);
 	free(p->api_version);
@@ -259,11 +255,11 @@ int plugin_info(const struct plugin *p, const struct plugin_cluster *cluster, bo
 void plugin_credential_done(struct plugin_credential *c)
 {
 	if (!c) return;
-	if (c->token) OPENSSL_cleanse(c->token, strlen(c->token));
-	free(c->token);
-	cleanse_buf(&c->cert);
-	cleanse_buf(&c->key);
-	c->token = NULL;
+	free_secret(&c->token);
+	buf_wipe(&c->cert);
+	buf_done(&c->cert);
+	buf_wipe(&c->key);
+	buf_done(&c->key);
 }
 
 static int no_credential(const struct plugin *p, struct err *e, const char *what)
@@ -361,6 +357,6 @@ int plugin_run(const struct plugin *p, const struct plugin_cluster *cluster,
 	r = plugin_info(p, cluster, interactive, &info, e);
 	if (r == 0) r = plugin_spawn(p, info.data, interactive, limits, &answer, e);
 	if (r == 0) r = plugin_parse(p, answer.data ? answer.data : "", answer.len, ret, e);
-	if (answer.data) OPENSSL_cleanse(answer.data, answer.len);
+	buf_wipe(&answer);
 	return r;
 }

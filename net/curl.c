@@ -116,10 +116,8 @@ void curl_handle_done(struct curl_handle *h)
 	curl_easy_cleanup(h->curl);
 	curl_slist_free_all(h->connect_to);
 	free(h->server_name);
-	if (h->proxy) explicit_bzero(h->proxy, strlen(h->proxy)); /* may hold a password */
-	free(h->proxy);
+	free_secret(&h->proxy); /* may hold a password */
 	h->curl = NULL;
-	h->proxy = NULL;
 	h->connect_to = NULL;
 	h->server_name = NULL;
 }
@@ -169,7 +167,7 @@ out:
 static int set_proxy(struct curl_handle *h, CURLU *u, struct err *e)
 {
 	char *scheme = NULL, *host = NULL, *port = NULL, *name;
-	_cleanup_free_ char *from_environment = NULL;
+	_cleanup_(free_secret) char *from_environment = NULL;
 	const char *value;
 	int r = 0;
 
@@ -191,7 +189,6 @@ static int set_proxy(struct curl_handle *h, CURLU *u, struct err *e)
 	value = h->proxy ? h->proxy : from_environment ? from_environment : "";
 	if (r == 0 && curl_easy_setopt(h->curl, CURLOPT_PROXY, value))
 		r = err_set(e, ERR_NO_MEMORY, "no memory for a URL");
-	if (from_environment) explicit_bzero(from_environment, strlen(from_environment));
 	curl_free(scheme);
 	curl_free(host);
 	curl_free(port);

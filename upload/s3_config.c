@@ -3,7 +3,6 @@
 #include "upload/s3_ini.h"
 
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,17 +19,11 @@ struct profile {
 	char indirect[64]; /* the first setting that gets credentials elsewhere; empty: none */
 };
 
-static void free_secret(char *text)
-{
-	if (text) OPENSSL_cleanse(text, strlen(text));
-	free(text);
-}
-
 static void profile_done(struct profile *p)
 {
 	free(p->access_key);
-	free_secret(p->secret_key);
-	free_secret(p->session_token);
+	free_secret(&p->secret_key);
+	free_secret(&p->session_token);
 	free(p->region);
 	free(p->endpoint);
 	free(p->ca_file);
@@ -40,8 +33,8 @@ static void profile_done(struct profile *p)
 void s3_config_done(struct s3_config *c)
 {
 	free(c->access_key);
-	free_secret(c->secret_key);
-	free_secret(c->session_token);
+	free_secret(&c->secret_key);
+	free_secret(&c->session_token);
 	free(c->region);
 	free(c->endpoint);
 	free(c->ca_file);
@@ -70,7 +63,7 @@ static int set_value(char **to, const char *value, const char *name, struct err 
 				       name);
 	copy = strdup(value);
 	if (!copy) return err_set(e, ERR_NO_MEMORY, "%s: out of memory", name);
-	free_secret(*to);
+	free_secret(to);
 	*to = copy;
 	return 0;
 }
@@ -164,7 +157,7 @@ static int read_profile_file(struct profile *p, const char *path, bool is_config
 	p->in_config_file = is_config;
 	p->file = path;
 	r = s3_ini_parse(text.data ? text.data : "", text.len, path, take_setting, p, e);
-	if (text.data) OPENSSL_cleanse(text.data, text.len);
+	buf_wipe(&text);
 	return r;
 }
 

@@ -144,6 +144,19 @@ static void steal_hands_over_and_empties(void **state)
 	buf_done(NULL);
 }
 
+static void what_is_wiped_is_gone_from_memory(void **state)
+{
+	struct buf b = BUF_INIT(100);
+	static const char zeros[7];
+
+	buf_wipe(&b);
+	assert_int_equal(buf_puts(&b, "secret", NULL), 0);
+	buf_wipe(&b);
+	assert_int_equal(b.len, 0);
+	assert_memory_equal(b.data, zeros, sizeof(zeros));
+	buf_done(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +169,7 @@ int main(void)
 	    cmocka_unit_test(consume_drops_the_front),
 	    cmocka_unit_test(clear_keeps_the_allocation),
 	    cmocka_unit_test(steal_hands_over_and_empties),
+	    cmocka_unit_test(what_is_wiped_is_gone_from_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
