@@ -10,13 +10,14 @@
  * fewest; on SIGUSR2 it goes on and prints "busy"; on SIGTERM "ok TURNS" or "failed N", exit status
  * 0 or 1.
  */
+#include "fail.h"
+
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -77,24 +78,11 @@ struct thread {
 	atomic_ulong turns;
 };
 
-static atomic_ulong failures, children;
+static atomic_ulong children;
 static atomic_bool quiet;
 static struct thread *threads;
 static struct message *tokens;
 static size_t thread_count, token_count;
-
-__attribute__((format(printf, 1, 2))) static void fail(const char *fmt, ...)
-{
-	char text[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	atomic_fetch_add(&failures, 1);
-	printf("FAIL %s\n", text);
-	fflush(stdout);
-}
 
 /* A call that must return want. */
 static void expect(const char *what, long got, long want)

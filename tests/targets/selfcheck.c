@@ -6,6 +6,8 @@
  * Prints "ready", a line "FAIL ..." for each violation, and on SIGTERM "ok CHECKS" or "failed N";
  * exit status 0 or 1. "gap N us" tells how long the process stood still at most.
  */
+#include "fail.h"
+
 #include <errno.h>
 #include <linux/futex.h>
 #include <linux/io_uring.h>
@@ -13,7 +15,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,7 +40,7 @@
 
 enum { WAIT_MS = 20, SIG_TICK = 0, SIG_COUNT, SIG_WAKE };
 
-static atomic_ulong checks, failures, gap_ns;
+static atomic_ulong checks, gap_ns;
 static atomic_int began;
 
 static uint64_t now(void)
@@ -48,19 +49,6 @@ static uint64_t now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
-__attribute__((format(printf, 1, 2))) static void fail(const char *fmt, ...)
-{
-	char text[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	atomic_fetch_add(&failures, 1);
-	printf("FAIL %s\n", text);
-	fflush(stdout);
 }
 
 /* A call that waits WAIT_MS for nothing must return want (with that errno) and not before. */

@@ -8,10 +8,9 @@
 
 #include "base/io.h"
 #include "base/util.h"
+#include "tests/unit/net/loopback.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <poll.h>
@@ -325,18 +324,10 @@ static inline void *fake_kubelet_main(void *ctx)
 
 static inline bool fake_kubelet_start(struct fake_kubelet *k)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(address);
-
 	signal(SIGPIPE, SIG_IGN);
 	k->exit_code = -1;
-	k->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (k->listen_fd < 0 || bind(k->listen_fd, (struct sockaddr *)&address, len) < 0 ||
-	    listen(k->listen_fd, 8) < 0 ||
-	    getsockname(k->listen_fd, (struct sockaddr *)&address, &len) < 0)
-		return false;
-	k->port = ntohs(address.sin_port);
+	k->listen_fd = loopback_listen(&k->port);
+	if (k->listen_fd < 0) return false;
 	return pthread_create(&k->thread, NULL, fake_kubelet_main, k) == 0;
 }
 

@@ -1,11 +1,9 @@
 #include "exec/kube_internal.h"
 #include "tests/unit/base/unit.h"
+#include "tests/unit/net/loopback.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 /* A server on loopback that gives each connection the next of its answers. */
 struct server {
@@ -41,15 +39,11 @@ static void *serve(void *ctx)
 
 static void start(struct server *s)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(address);
+	int port;
 
-	s->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(s->listen_fd, (struct sockaddr *)&address, len), 0);
-	assert_int_equal(listen(s->listen_fd, 8), 0);
-	assert_int_equal(getsockname(s->listen_fd, (struct sockaddr *)&address, &len), 0);
-	snprintf(s->url, sizeof(s->url), "http://127.0.0.1:%d", ntohs(address.sin_port));
+	s->listen_fd = loopback_listen(&port);
+	assert_true(s->listen_fd >= 0);
+	snprintf(s->url, sizeof(s->url), "http://127.0.0.1:%d", port);
 	assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
 }
 

@@ -1,34 +1,11 @@
 #include "exec/kubeconfig.h"
 #include "exec/yaml.h"
-#include "tests/unit/base/unit.h"
+#include "tests/unit/exec/config_dir.h"
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <sys/stat.h>
-
-static char dir[64];
-
-static char *path_of(const char *name)
-{
-	static char paths[4][128];
-	static int next;
-	char *path = paths[next++ % 4];
-
-	snprintf(path, 128, "%s/%s", dir, name);
-	return path;
-}
-
-static const char *put(const char *name, const char *text)
-{
-	const char *path = path_of(name);
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-	assert_int_equal(fclose(f), 0);
-	return path;
-}
 
 static int load_file(const char *text, const char *context, struct kube_access *ret, struct err *e)
 {
@@ -523,10 +500,8 @@ static void a_pod_has_its_service_account(void **state)
 
 static int set_up(void **state)
 {
-	snprintf(dir, sizeof(dir), "/tmp/podsnap-unit-XXXXXX");
-	unsetenv("KUBECONFIG");
 	unsetenv("KUBERNETES_SERVICE_HOST");
-	return mkdtemp(dir) && setenv("HOME", dir, 1) == 0 ? 0 : -1;
+	return make_dir() == 0 && setenv("HOME", dir, 1) == 0 ? 0 : -1;
 }
 
 static int tear_down(void **state)
@@ -534,9 +509,7 @@ static int tear_down(void **state)
 	static const char *const names[] = {"config", "one", "two",       "token",
 					    "crt",    "key", "namespace", "ca.crt"};
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		unlink(path_of(names[i]));
-	return rmdir(dir);
+	return remove_dir(names, ARRAY_SIZE(names));
 }
 
 int main(void)

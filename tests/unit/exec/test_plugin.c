@@ -1,6 +1,6 @@
 #include "exec/kube_internal.h"
 #include "exec/plugin.h"
-#include "tests/unit/base/unit.h"
+#include "tests/unit/exec/config_dir.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -9,27 +9,11 @@
 #define V1 "client.authentication.k8s.io/v1"
 #define V1BETA1 "client.authentication.k8s.io/v1beta1"
 
-static char dir[64];
-
-static char *path_of(const char *name)
+static const char *put_script(const char *text)
 {
-	static char paths[4][128];
-	static int next;
-	char *path = paths[next++ % 4];
+	const char *path = put("script", text);
 
-	snprintf(path, 128, "%s/%s", dir, name);
-	return path;
-}
-
-static const char *put(const char *name, const char *text, mode_t mode)
-{
-	const char *path = path_of(name);
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-	assert_int_equal(fclose(f), 0);
-	assert_int_equal(chmod(path, mode), 0);
+	assert_int_equal(chmod(path, 0755), 0);
 	return path;
 }
 
@@ -62,7 +46,7 @@ static struct plugin *script(const char *text, const char *more)
 	struct err e;
 
 	snprintf(exec, sizeof(exec), "{apiVersion: " V1 ", interactiveMode: Never, command: %s%s}",
-		 put("script", text, 0755), more);
+		 put_script(text), more);
 	if (make(exec, NULL, &p, &e) != 0) fail_msg("%s", e.text);
 	return p;
 }
@@ -299,7 +283,7 @@ static struct kube *open_kube(const char *user)
 		 "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n"
 		 "users: [{name: u, user: %s}]\n",
 		 user);
-	options.kubeconfig = put("config", text, 0600);
+	options.kubeconfig = put("config", text);
 	if (kube_open(&options, &k, &e) != 0) fail_msg("%s", e.text);
 	return k;
 }
@@ -315,8 +299,8 @@ static void put_counter(const char *expires)
 		 "echo '{\"apiVersion\":\"" V1 "\",\"kind\":\"ExecCredential\",\"status\":{"
 		 "\"token\":\"t'$n'\"%s}}'\n",
 		 expires);
-	put("script", text, 0755);
-	put("runs", "", 0600);
+	put_script(text);
+	put("runs", "");
 }
 
 static void assert_authorization(struct kube *k, const char *value)
@@ -361,17 +345,17 @@ static void a_token_file_is_read_again(void **state)
 	bool again = true;
 	struct err e;
 
-	put("token", "one", 0600);
+	put("token", "one");
 	k = open_kube("{tokenFile: token, as: jane}");
 	assert_authorization(k, "Authorization: Bearer one");
 	assert_int_equal(k->header_count, 3);
 	assert_string_equal(k->headers[2], "Impersonate-User: jane");
-	put("token", "two\n", 0600);
+	put("token", "two\n");
 	assert_authorization(k, "Authorization: Bearer two");
 	assert_int_equal(kube_refused(k, &again, &e), 0);
 	assert_false(again);
 	/* While it is being replaced, and nothing is there. */
-	put("token", "", 0600);
+	put("token", "");
 	assert_authorization(k, "Authorization: Bearer two");
 	assert_int_equal(unlink(path_of("token")), 0);
 	assert_authorization(k, "Authorization: Bearer two");
@@ -386,18 +370,14 @@ static void a_password_is_basic_authentication(void **state)
 
 static int set_up(void **state)
 {
-	snprintf(dir, sizeof(dir), "/tmp/podsnap-unit-XXXXXX");
-	unsetenv("KUBECONFIG");
-	return mkdtemp(dir) ? 0 : -1;
+	return make_dir();
 }
 
 static int tear_down(void **state)
 {
 	static const char *const names[] = {"config", "script", "runs"};
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		unlink(path_of(names[i]));
-	return rmdir(dir);
+	return remove_dir(names, ARRAY_SIZE(names));
 }
 
 int main(void)

@@ -1,11 +1,9 @@
 #include "net/http.h"
 #include "tests/unit/base/unit.h"
+#include "tests/unit/net/loopback.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/socket.h>
 
 /* A server on loopback that keeps what it was asked and answers each request of a connection with
  * the next of its answers; NULL: it closes the connection. */
@@ -59,15 +57,8 @@ static void *serve(void *ctx)
 
 static void server_start(struct server *s)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(address);
-
-	s->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(s->listen_fd, (struct sockaddr *)&address, len), 0);
-	assert_int_equal(listen(s->listen_fd, 8), 0);
-	assert_int_equal(getsockname(s->listen_fd, (struct sockaddr *)&address, &len), 0);
-	s->port = ntohs(address.sin_port);
+	s->listen_fd = loopback_listen(&s->port);
+	assert_true(s->listen_fd >= 0);
 	assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
 }
 
