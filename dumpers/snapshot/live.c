@@ -39,18 +39,25 @@ static void note_pause(struct live *l)
 	if (l->stop_started_ns && !l->pause_ns) l->pause_ns = now_ns() - l->stop_started_ns;
 }
 
+static int stay(struct live *l, struct err *e)
+{
+	live_complete_some(l, SIZE_MAX);
+	return live_read_maps(l, &l->base.maps, e);
+}
+
 /* All threads stand: fork, and let them go, or stay. */
 static int freeze(struct live *l, struct err *e)
 {
 	struct err why = {0};
 	int r;
 
-	if (l->plan.mode == SNAPSHOT_STOP) return live_read_maps(l, &l->base.maps, e);
+	if (l->plan.mode == SNAPSHOT_STOP) return stay(l, e);
 	r = live_cow_fork(l, &why);
 	if (!r) {
 		/* Memory is watched from the adoption on. */
 		bool before = live_cow_may_exhaust(l);
 
+		live_complete_some(l, SIZE_MAX);
 		if (before) r = live_cow_adopt(l, e);
 		live_detach(l);
 		note_pause(l);
@@ -62,7 +69,7 @@ static int freeze(struct live *l, struct err *e)
 	}
 	maps_done(&l->base.maps);
 	plan_fall_back(&l->plan, SNAPSHOT_STOP, why.text);
-	return live_read_maps(l, &l->base.maps, e);
+	return stay(l, e);
 }
 
 /* Stops all threads, when those of the other targets are about to be stopped, and until they are.
@@ -376,19 +383,43 @@ static int finish(struct live *l, struct err *e)
 	return r;
 }
 
+/* Of the stop of several: where processes are born all the time, one in ten may fail. */
+enum { TRIES_MAX = 5 };
+
 /* One of those that are opened together. */
 struct opening {
 	struct live *live;
 	int r;
 };
 
-static void open_together(struct opening *v, const struct process *targets, size_t count,
-			  const struct live_config *config, struct err *errs)
+/* Waits for them. True if one waits for a child that stands too, before its exec: vfork(2). */
+static bool one_waits_for_another(struct opening *v, size_t count)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < count; i++)
+		if (!v[i].r && v[i].live->has_tracer && await_tracer(v[i].live, NULL))
+			any |= v[i].live->waits_for_child;
+	return any && count > 1;
+}
+
+static void undo(struct opening *v, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (v[i].live) snapshot_free(&v[i].live->base);
+	memset(v, 0, count * sizeof(*v));
+}
+
+/* Returns whether it is worth another try; then nothing is open. */
+static bool open_together(struct opening *v, const struct process *targets, size_t count,
+			  const struct live_config *config, struct err *errs, bool last_try)
 {
 	struct live_window window;
 	size_t members = 0;
+	bool again;
 
 	for (size_t i = 0; i < count; i++) {
+		errs[i] = (struct err){0};
 		v[i].r = begin(&targets[i], count, config, &v[i].live, &errs[i]);
 		members += !v[i].r && v[i].live->plan.mode != SNAPSHOT_NOSTOP;
 	}
@@ -396,9 +427,12 @@ static void open_together(struct opening *v, const struct process *targets, size
 	for (size_t i = 0; i < count; i++)
 		if (!v[i].r && v[i].live->plan.mode != SNAPSHOT_NOSTOP)
 			v[i].r = start_tracer(v[i].live, &window, &errs[i]);
-	for (size_t i = 0; i < count; i++)
+	again = one_waits_for_another(v, count) && !last_try;
+	if (again) undo(v, count);
+	for (size_t i = 0; i < count && !again; i++)
 		if (!v[i].r) v[i].r = finish(v[i].live, &errs[i]);
 	live_window_done(&window);
+	return again;
 }
 
 void snapshot_open_live_together(const struct process *targets, size_t count,
@@ -407,11 +441,11 @@ void snapshot_open_live_together(const struct process *targets, size_t count,
 {
 	_cleanup_free_ struct opening *v = calloc(count, sizeof(*v));
 
-	for (size_t i = 0; i < count; i++)
-		errs[i] = (struct err){0};
-	if (v) open_together(v, targets, count, config, errs);
+	for (int try = 1; v && open_together(v, targets, count, config, errs, try == TRIES_MAX);)
+		try++;
 	for (size_t i = 0; i < count; i++) {
 		ret[i] = NULL;
+		if (!v) errs[i] = (struct err){0};
 		if (!v)
 			err_set(&errs[i], ERR_NO_MEMORY, "snapshots of %zu processes", count);
 		else if (v[i].r && v[i].live)

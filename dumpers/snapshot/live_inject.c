@@ -16,6 +16,7 @@ enum {
 	/* Between the frames and what may be in use above: more than the red zone. */
 	STACK_MARGIN = 4096,
 	RESTARTS_MAX = 3,
+	COMPLETE_AT_ONCE = 4, /* threads; tens of microseconds */
 };
 #define USER_CS 0x33 /* 64-bit user code */
 
@@ -186,7 +187,7 @@ int live_inject_score(struct live *l, const struct tracee *t)
 	struct user_regs_struct regs;
 	int64_t result;
 
-	if (t->state != TRACEE_STOPPED || t->signal || !t->facts.xstate_len) return -1;
+	if (t->state != TRACEE_STOPPED || t->signal) return -1;
 	if (!live_get_regs(t->tid, &regs) || regs.cs != USER_CS) return -1;
 	if ((int64_t)regs.orig_rax < 0) return in_rseq_section(l, t->tid) ? -1 : 1;
 	result = (int64_t)regs.rax;
@@ -226,7 +227,7 @@ static int await_stop(struct injection *in, int *ret_status, struct err *e)
 			return err_set(e, ERR_TIMEOUT,
 				       "the call that forks did not return in time");
 		}
-		live_nap(start);
+		if (!live_complete_some(in->l, COMPLETE_AT_ONCE)) live_nap(start);
 	}
 }
 
@@ -362,6 +363,9 @@ static int begin(struct injection *in, const struct inject_site *site, struct er
 	int r = look_at_filters(in, &options, e);
 
 	if (r) return r;
+	live_complete(in->l, in->t);
+	if (!in->t->facts.xstate_len)
+		return err_set(e, ERR_UNSUPPORTED, "thread %d: no vector registers", tid);
 	if (!still_there(in->l, site))
 		return err_set(e, ERR_UNSUPPORTED, "its code changed meanwhile");
 	if (!live_get_regs(tid, &in->before) ||

@@ -37,6 +37,7 @@ struct tracee {
 	bool interrupted; /* PTRACE_INTERRUPT was asked for */
 	bool repaired;    /* its system call was set to restart */
 	bool taken;       /* its facts are those of the snapshot */
+	bool complete;    /* live_complete was there */
 	bool parent;      /* it has children, and is in a call that a stop makes fail */
 	struct snapshot_thread facts;
 };
@@ -99,8 +100,7 @@ struct live {
 	pid_t child;                          /* as this program numbers it; 0 none */
 	bool child_stands;                    /* it was waited for */
 	struct range ballast;                 /* in the child */
-	bool stopping_again;
-	bool child_ended; /* there was one: its zombie may be left */
+	bool child_ended;                     /* there was one: its zombie may be left */
 	int child_mem_fd, child_pagemap_fd;
 	atomic_bool reads_child;
 	struct cow_foreign *foreign; /* ascending; owned, with their copies */
@@ -113,8 +113,10 @@ struct live {
 	/* The tracer thread's own, while it runs. */
 	struct tracee *tracees;
 	size_t tracee_count, tracee_cap;
+	size_t completed;           /* of them, by live_complete_some */
 	uint8_t *known;             /* a bit for each tid in tracees */
 	uint64_t stop_started_ns;   /* first interrupt; 0 before */
+	bool waits_for_child;       /* it could not be stopped for that */
 	struct live_window *window; /* of those that are taken together; gone once it is held */
 
 	pthread_t tracer;
@@ -199,8 +201,13 @@ bool live_has_children(struct live *l, pid_t tid);
 size_t live_xstate_room(void);
 /* Gives a thread that buffer, if it has none. */
 int live_make_xstate_room(struct snapshot_thread *t, struct err *e);
-/* Did a seized thread stop or end? Takes its registers when it stopped. */
-int live_poll_tracee(struct live *l, struct tracee *t, struct err *e);
+/* Did a seized thread stop or end? Takes its general registers when it stopped. */
+void live_poll_tracee(struct live *l, struct tracee *t);
+/* Takes the rest of the facts of a thread that stands, once: vector state, signals. */
+void live_complete(struct live *l, struct tracee *t);
+/* The same for the next count threads, work for the time in which the target forks. True if there
+ * are more. */
+bool live_complete_some(struct live *l, size_t count);
 /* Moves the facts to base.threads, in order; the tracees keep none. */
 int live_publish_threads(struct live *l, struct err *e);
 

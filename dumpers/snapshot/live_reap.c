@@ -106,7 +106,7 @@ static bool stop_one(struct live *l, struct tracee *t)
 	if (t->state != TRACEE_SEIZED) return false;
 	ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
 	while (t->state == TRACEE_SEIZED && now_ns() - start < STOP_NS) {
-		if (live_poll_tracee(l, t, NULL)) return false;
+		live_poll_tracee(l, t);
 		if (t->state == TRACEE_SEIZED && now_ns() - start >= STUCK_NS) look_if_stuck(l, t);
 		if (t->state == TRACEE_SEIZED) live_nap(start);
 	}
@@ -138,7 +138,7 @@ static void forget_tracees(struct live *l)
 		free(l->tracees[i].facts.xstate);
 		l->tracees[i].facts.xstate = NULL;
 	}
-	l->tracee_count = 0;
+	l->tracee_count = l->completed = 0;
 	free(l->known);
 	l->known = NULL;
 }

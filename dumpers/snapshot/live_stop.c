@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -97,36 +98,41 @@ static void read_fpregs(struct snapshot_thread *t, pid_t tid)
 		t->fpregs_len = v.iov_len;
 }
 
-static int read_registers(struct live *l, struct tracee *tracee, struct err *e)
+void live_complete(struct live *l, struct tracee *tracee)
 {
 	struct snapshot_thread *t = &tracee->facts;
-	int r = live_make_xstate_room(t, e);
 	struct iovec x = {.iov_base = t->xstate, .iov_len = live_xstate_room()};
 
-	if (r) return r;
+	if (tracee->complete || tracee->state != TRACEE_STOPPED) return;
+	tracee->complete = true;
 	if (ptrace(PTRACE_GETREGSET, tracee->tid, (void *)(uintptr_t)NT_X86_XSTATE, &x) == 0)
 		t->xstate_len = x.iov_len;
 	read_fpregs(t, tracee->tid);
-	regs_derive(regs_layout(l->base.e_machine), t);
 	ptrace(PTRACE_GETSIGMASK, tracee->tid, (void *)sizeof(t->sighold), &t->sighold);
 	t->sigpend = live_pending_signals(tracee->tid, false);
 	if (tracee->signal) {
 		t->cursig = tracee->signal;
 		ptrace(PTRACE_GETSIGINFO, tracee->tid, NULL, (void *)t->siginfo);
 	}
-	return 0;
 }
 
-int live_poll_tracee(struct live *l, struct tracee *t, struct err *e)
+bool live_complete_some(struct live *l, size_t count)
+{
+	for (; l->completed < l->tracee_count && count; l->completed++, count--)
+		live_complete(l, &l->tracees[l->completed]);
+	return l->completed < l->tracee_count;
+}
+
+void live_poll_tracee(struct live *l, struct tracee *t)
 {
 	struct iovec gregs = {.iov_base = t->facts.gregs, .iov_len = sizeof(t->facts.gregs)};
 	int status;
 	int r = waitpid(t->tid, &status, __WALL | WNOHANG);
 
-	if (r == 0 || (r < 0 && errno == EINTR)) return 0;
+	if (r == 0 || (r < 0 && errno == EINTR)) return;
 	if (r < 0 || !WIFSTOPPED(status)) {
 		forget(l, t);
-		return 0;
+		return;
 	}
 	t->state = TRACEE_STOPPED;
 	t->taken = true;
@@ -135,7 +141,7 @@ int live_poll_tracee(struct live *l, struct tracee *t, struct err *e)
 	if (ptrace(PTRACE_GETREGSET, t->tid, (void *)(uintptr_t)NT_PRSTATUS, &gregs) == 0)
 		t->facts.gregs_len = gregs.iov_len;
 	live_repair_restart(l, t);
-	return l->stopping_again ? 0 : read_registers(l, t, e);
+	regs_derive(regs_layout(l->base.e_machine), &t->facts);
 }
 
 static bool cannot_stop(struct live *l, const struct tracee *t)
@@ -149,11 +155,11 @@ static bool cannot_stop(struct live *l, const struct tracee *t)
  * A thread that was taken to be stuck may only have waited for a lock, say, of the address space,
  * that a thread without a CPU held: it comes to its stop now. Returns whether one did, or runs.
  */
-static bool recall_stuck(struct live *l, struct tracee *t, struct err *e)
+static bool recall_stuck(struct live *l, struct tracee *t)
 {
 	if (t->state != TRACEE_STUCK || cannot_stop(l, t)) return false;
 	t->state = TRACEE_SEIZED;
-	live_poll_tracee(l, t, e);
+	live_poll_tracee(l, t);
 	return true;
 }
 
@@ -181,19 +187,14 @@ void live_nap(uint64_t since_ns)
 }
 
 /* Polls those on their way to the stop, until misses_max of them have not got there yet. */
-static int poll_tracees(struct live *l, size_t misses_max, size_t *ret_came, size_t *ret_misses,
-			struct err *e)
+static void poll_tracees(struct live *l, size_t misses_max, size_t *ret_came, size_t *ret_misses)
 {
 	*ret_came = *ret_misses = 0;
 	for (size_t i = 0; i < l->tracee_count && *ret_misses < misses_max; i++) {
-		int r;
-
 		if (l->tracees[i].state != TRACEE_SEIZED) continue;
-		r = live_poll_tracee(l, &l->tracees[i], e);
-		if (r) return r;
+		live_poll_tracee(l, &l->tracees[i]);
 		++*(l->tracees[i].state == TRACEE_SEIZED ? ret_misses : ret_came);
 	}
-	return 0;
 }
 
 /* Waits until none is on its way to the stop. They come in about the order in which they were
@@ -205,10 +206,10 @@ static int collect(struct live *l, struct err *e)
 
 	for (;;) {
 		size_t came, misses;
-		int r = poll_tracees(l, MISSES_MAX, &came, &misses, e);
 
-		if (!r && misses && !came) r = poll_tracees(l, SIZE_MAX, &came, &misses, e);
-		if (r || !misses) return r;
+		poll_tracees(l, MISSES_MAX, &came, &misses);
+		if (misses && !came) poll_tracees(l, SIZE_MAX, &came, &misses);
+		if (!misses) return 0;
 		if (came) last = now_ns();
 		if (now_ns() >= deadline)
 			return err_set(e, ERR_TIMEOUT,
@@ -230,17 +231,15 @@ static void interrupt(struct tracee *t)
 }
 
 /* Spins at first. A thread that is to run on our CPU does not before we sleep: we go first. */
-static int await_single(struct live *l, struct tracee *t, struct err *e)
+static void await_single(struct live *l, struct tracee *t)
 {
 	uint64_t start = now_ns(), now = start;
-	int r = 0;
 
-	while (!r && t->state == TRACEE_SEIZED && now - start < SINGLE_STOP_NS) {
+	while (t->state == TRACEE_SEIZED && now - start < SINGLE_STOP_NS) {
 		if (now - start >= SPIN_NS) live_nap(start);
-		r = live_poll_tracee(l, t, e);
+		live_poll_tracee(l, t);
 		now = now_ns();
 	}
-	return r;
 }
 
 /*
@@ -249,7 +248,7 @@ static int await_single(struct live *l, struct tracee *t, struct err *e)
  * are stopped one by one: at most one is in that state, but for those that enter such a call just
  * now.
  */
-static int interrupt_singly(struct live *l, struct err *e)
+static void interrupt_singly(struct live *l)
 {
 	/* While all still run: at 1,000 threads it is half of the work. */
 	for (size_t i = 0; i < l->tracee_count; i++) {
@@ -262,14 +261,11 @@ static int interrupt_singly(struct live *l, struct err *e)
 	if (!l->stop_started_ns) l->stop_started_ns = now_ns();
 	for (size_t i = 0; i < l->tracee_count; i++) {
 		struct tracee *t = &l->tracees[i];
-		int r;
 
 		if (t->state != TRACEE_SEIZED || t->interrupted || !live_may_see_eintr(t)) continue;
 		interrupt(t);
-		r = await_single(l, t, e);
-		if (r) return r;
+		await_single(l, t);
 	}
-	return 0;
 }
 
 static void interrupt_all(struct live *l)
@@ -290,12 +286,12 @@ static bool all_stand(struct live *l)
 	return fstat(l->task_fd, &st) == 0 && st.st_nlink == standing + 2;
 }
 
-static bool recall_all_stuck(struct live *l, struct err *e)
+static bool recall_all_stuck(struct live *l)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < l->tracee_count; i++)
-		any |= recall_stuck(l, &l->tracees[i], e);
+		any |= recall_stuck(l, &l->tracees[i]);
 	return any;
 }
 
@@ -305,11 +301,10 @@ static int stop_rounds(struct live *l, struct err *e)
 	int r = seize_all(l, e);
 
 	while (!r) {
-		r = interrupt_singly(l, e);
-		if (r) break;
+		interrupt_singly(l);
 		interrupt_all(l);
 		r = collect(l, e);
-		if (!r && recall_all_stuck(l, e)) continue;
+		if (!r && recall_all_stuck(l)) continue;
 		if (r || all_stand(l)) break;
 		r = live_scan_threads(l, &added, e);
 		if (!r && !added) break;
@@ -337,6 +332,23 @@ static size_t count_in_state(const struct live *l, enum tracee_state state)
 	return count;
 }
 
+static bool is_fork(uint64_t nr)
+{
+	return nr == SYS_vfork || nr == SYS_clone || nr == SYS_clone3;
+}
+
+/* vfork(2), also as clone(2) does it, returns when the child executes another program. */
+static bool waits_for_child(const struct live *l)
+{
+	for (size_t i = 0; i < l->tracee_count; i++) {
+		const struct tracee *t = &l->tracees[i];
+
+		if (t->state == TRACEE_STUCK && t->facts.in_syscall && is_fork(t->facts.syscall_nr))
+			return true;
+	}
+	return false;
+}
+
 int live_stop(struct live *l, struct err *e)
 {
 	int r = stop_rounds(l, e);
@@ -344,6 +356,7 @@ int live_stop(struct live *l, struct err *e)
 	if (r || count_in_state(l, TRACEE_STOPPED)) return r;
 	if (!count_in_state(l, TRACEE_STUCK))
 		return err_set(e, ERR_GONE, "process %d ended", l->pid);
+	l->waits_for_child = waits_for_child(l);
 	err_set(e, ERR_UNSUPPORTED,
 		"all its threads are in uninterruptible waits, and cannot be stopped");
 	return err_hint(e, "wait for the end of that (a vfork, a file system that hangs), or take "
@@ -353,9 +366,7 @@ int live_stop(struct live *l, struct err *e)
 void live_stop_again(struct live *l)
 {
 	l->stop_started_ns = 0;
-	l->stopping_again = true;
 	stop_rounds(l, NULL);
-	l->stopping_again = false;
 }
 
 /* One that did not stop in time may stand by now. */
