@@ -33,6 +33,24 @@ const struct option_def option_table[OPT_COUNT] = {
 		       .metavar = "NAME",
 		       .help = "container of the pod; default by annotation, else the first",
 		       .verbs = VERBS_LIVE},
+    [OPT_ROUTE] = {.name = "route",
+		   .key = "kube.route",
+		   .type = OPTION_ENUM,
+		   .choices = "auto|exec|ephemeral",
+		   .def = "auto",
+		   .help =
+		       "the way into the pod: push the probe by exec, or an ephemeral container; "
+		       "auto: exec, and the other where the container has no shell or no place "
+		       "for it, if there is a --probe-image",
+		   .verbs = VERBS_LIVE},
+    [OPT_PROBE_IMAGE] = {.name = "probe-image",
+			 .env = "PODSNAP_PROBE_IMAGE",
+			 .key = "kube.probe-image",
+			 .type = OPTION_STRING,
+			 .metavar = "IMAGE",
+			 .help = "an image that holds this version's podsnap-probe, for ephemeral "
+				 "containers",
+			 .verbs = VERBS_LIVE},
     [OPT_OUTPUT] = {.name = "output",
 		    .short_name = 'o',
 		    .env = "PODSNAP_OUTPUT",

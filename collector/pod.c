@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "collector/cancel.h"
 #include "collector/local_answer.h"
+#include "exec/ephemeral.h"
 
 #include <elf.h>
 #include <string.h>
@@ -37,6 +38,16 @@ static int read_list(const struct options *options, size_t id, const char *ret[L
 	return 0;
 }
 
+static int check_route(const struct options *options, struct err *e)
+{
+	if (strcmp(option_string(options, OPT_ROUTE), "ephemeral") != 0 ||
+	    option_string(options, OPT_PROBE_IMAGE))
+		return 0;
+	err_set(e, ERR_USAGE, "--route=ephemeral needs the image that holds the probe");
+	return err_hint(e,
+			"name it with --probe-image, or in the configuration as kube.probe-image");
+}
+
 int pod_open(const struct options *options, const char *source, struct kube **ret,
 	     struct pod_target *ret_target, struct err *e)
 {
@@ -64,7 +75,8 @@ int pod_open(const struct options *options, const char *source, struct kube **re
 	/* The default is kube.h's, which allows a plugin more. */
 	if (option_is_set(options, OPT_REQUEST_TIMEOUT))
 		ko.request_timeout_ns = (uint64_t)option_int(options, OPT_REQUEST_TIMEOUT);
-	int r = read_list(options, OPT_AS_GROUP, groups, &ko.as_group_count, e);
+	int r = check_route(options, e);
+	if (!r) r = read_list(options, OPT_AS_GROUP, groups, &ko.as_group_count, e);
 	if (!r) r = read_list(options, OPT_AS_USER_EXTRA, extras, &ko.as_user_extra_count, e);
 	if (!r) r = kube_open(&ko, &kube, e);
 	if (r) return r;
@@ -89,6 +101,42 @@ static int write_request(const struct options *options, const char *verb, struct
 	return r;
 }
 
+/* By an ephemeral container beside the target's. */
+static int run_beside(struct kube *kube, const struct pod_target *target, const char *image,
+		      struct session_config *config, struct bundle_output *out,
+		      struct wire_end *ret_end, struct err *e)
+{
+	struct pod_target beside;
+	bool greeted;
+	int r = ephemeral_enter(kube, target, image, &beside, e);
+	if (r) return r;
+	config->installed = EPHEMERAL_PROBE;
+	return session_run(kube, &beside, config, out, ret_end, &greeted, e);
+}
+
+/* The first way that leads into the pod. One that the probe came in by is the right one, whatever
+ * it says then. */
+static int run_by_route(struct kube *kube, const struct pod_target *target,
+			const struct options *options, struct session_config *config,
+			struct bundle_output *out, struct wire_end *ret_end, struct err *e)
+{
+	const char *route = option_string(options, OPT_ROUTE);
+	const char *image = option_string(options, OPT_PROBE_IMAGE);
+	bool only_beside = !strcmp(route, "ephemeral"), only_exec = !strcmp(route, "exec");
+	struct err why = {0};
+	bool greeted;
+	if (!only_beside) {
+		int r = session_run(kube, target, config, out, ret_end, &greeted, &why);
+		if (!r) return 0;
+		if (r != -ERR_UNSUPPORTED || greeted || only_exec || !image) {
+			if (e) *e = why;
+			return r;
+		}
+		log_info("not by exec: %s", why.text);
+	}
+	return run_beside(kube, target, image, config, out, ret_end, e);
+}
+
 int pod_run(struct kube *kube, const struct pod_target *target, const struct options *options,
 	    const struct pod_request *request, struct wire_end *ret_end, struct err *e)
 {
@@ -110,7 +158,7 @@ int pod_run(struct kube *kube, const struct pod_target *target, const struct opt
 	    .room_fd = request->room ? request->room_fd : -1,
 	};
 	config.probe = embedded_probe(EM_X86_64, &config.probe_len);
-	return session_run(kube, target, &config, request->out, ret_end, e);
+	return run_by_route(kube, target, options, &config, request->out, ret_end, e);
 }
 
 /* Collects the plain bytes of an answer; its one entry says which of them count. */

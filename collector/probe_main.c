@@ -2,15 +2,38 @@
  * podsnap-probe: what runs beside the target. `podsnap-probe serve` speaks the wire on stdin and
  * stdout. It unlinks its own file at once, keeps descriptors 0 and 1 open until it ends, and ends
  * by itself when the client is gone: stdin ends, or nothing comes for a while.
+ * `podsnap-probe idle SECONDS` keeps a container alive in which others serve.
  */
 #include "collector/probe_serve.h"
 
+#include "base/util.h"
+
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+enum { IDLE_S_MAX = 86400 };
+
+/* Ends on SIGTERM also as process 1, for which the kernel's default is to ignore it. */
+static int idle(const char *seconds)
+{
+	const struct timespec time = {.tv_sec =
+					  (time_t)MIN(strtoul(seconds, NULL, 10), IDLE_S_MAX)};
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigtimedwait(&set, NULL, &time);
+	return 0;
+}
 
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "serve")) return probe_serve();
+	if (argc == 3 && !strcmp(argv[1], "idle")) return idle(argv[2]);
 	if (argc == 2 && !strcmp(argv[1], "--version")) {
 		puts("podsnap-probe " PODSNAP_VERSION);
 		return 0;

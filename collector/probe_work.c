@@ -6,6 +6,7 @@
 #include "collector/local_answer.h"
 #include "collector/local_capture.h"
 #include "dumpers/proc/cgroup.h"
+#include "dumpers/runtime/list.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -176,14 +177,24 @@ static void log_to_wire(void *ctx, enum log_level level, const char *line)
 	(void)probe_link_send(link, WIRE_LOG, payload, len + 1, NULL);
 }
 
-uint64_t probe_memory_room(void)
+static uint64_t room_of(pid_t pid)
 {
-	_cleanup_process_ struct process self = PROCESS_INIT;
+	_cleanup_process_ struct process p = PROCESS_INIT;
 	struct cgroup_meter meter = CGROUP_METER_INIT;
-	if (!process_open(getpid(), &self, NULL)) cgroup_meter_open(&self, &meter);
+	if (!process_open(pid, &p, NULL)) cgroup_meter_open(&p, &meter);
 	uint64_t room = cgroup_meter_room(&meter);
 	cgroup_meter_done(&meter);
 	return room;
+}
+
+/* Beside the target's container ours has no limit of its own, but the pod has one, which cannot be
+ * seen from here: it leaves no less than the target's own limit while only that one is used. */
+uint64_t probe_memory_room(void)
+{
+	pid_t main_process;
+	uint64_t room = room_of(getpid());
+	if (process_pick(&main_process, NULL)) return room;
+	return MIN(room, room_of(main_process));
 }
 
 /* The OOM killer takes the largest process of the container: that is the target. */

@@ -198,34 +198,54 @@ void kube_back_off(int attempt, const char *retry_after)
 	nanosleep(&t, NULL); /* a signal may cut it short: all the better */
 }
 
+/* A request but for what every request has. */
+struct call {
+	const char *method, *path, *content_type;
+	const void *body;
+	size_t body_len;
+};
+
 /* One attempt with the credentials there are now. */
-static int get_once(struct kube *k, const char *path, const char *url, struct http_response *ret,
-		    struct err *e)
+static int call_once(struct kube *k, const struct call *call, const char *url,
+		     struct http_response *ret, struct err *e)
 {
+	const char *headers[KUBE_HEADERS_MAX + 1];
+	char content_type[100];
 	struct http_request request = {
-	    .method = "GET",
+	    .method = call->method,
 	    .url = url,
+	    .headers = headers,
+	    .body = call->body,
+	    .body_len = call->body_len,
 	    .timeout_ns = k->request_timeout_ns,
 	    .body_max = KUBE_BODY_MAX,
 	};
 	int r = kube_authorize(k, e);
 
 	if (r < 0) return r;
-	request.headers = k->headers;
-	request.header_count = k->header_count;
+	for (size_t i = 0; i < k->header_count; i++)
+		headers[request.header_count++] = k->headers[i];
+	if (call->content_type) {
+		snprintf(content_type, sizeof(content_type), "Content-Type: %s",
+			 call->content_type);
+		headers[request.header_count++] = content_type;
+	}
 	r = http_perform(k->http, &request, ret, e);
 	if (r == -ERR_AUTH) return kube_tls_error(k, e);
-	if (r == 0) log_debug("GET %s: %d, %zu bytes", path, ret->status, ret->body.len);
+	if (r == 0)
+		log_debug("%s %s: %d, %zu bytes", call->method, call->path, ret->status,
+			  ret->body.len);
 	return r;
 }
 
-int kube_get(struct kube *k, const char *path, struct buf *ret, struct err *e)
+/* Until it succeeds, or fails for good. ret: the body; NULL: not wanted. */
+static int call(struct kube *k, const struct call *call, struct buf *ret, struct err *e)
 {
 	_cleanup_free_ char *url = NULL;
 	bool renewed = false;
 	int r;
 
-	if (asprintf(&url, "%s%s", k->access.server, path) < 0) {
+	if (asprintf(&url, "%s%s", k->access.server, call->path) < 0) {
 		url = NULL;
 		return err_set(e, ERR_NO_MEMORY, "no memory for a URL");
 	}
@@ -234,10 +254,10 @@ int kube_get(struct kube *k, const char *path, struct buf *ret, struct err *e)
 		bool again = false;
 		char doing[300];
 
-		r = get_once(k, path, url, &answer, e);
+		r = call_once(k, call, url, &answer, e);
 		if (r < 0) return r;
 		if (answer.status == 200)
-			return buf_append(ret, answer.body.data, answer.body.len, e);
+			return ret ? buf_append(ret, answer.body.data, answer.body.len, e) : 0;
 		if (answer.status == 401 && !renewed) {
 			r = kube_refused(k, &again, e);
 			if (r < 0) return r;
@@ -245,12 +265,31 @@ int kube_get(struct kube *k, const char *path, struct buf *ret, struct err *e)
 			if (again) continue;
 		}
 		if (!kube_status_passes(answer.status) || attempt >= KUBE_ATTEMPTS) {
-			snprintf(doing, sizeof(doing), "GET %.*s", (int)strcspn(path, "?"), path);
-			return kube_answer_error(k, doing, path, answer.status, answer.body.data,
-						 answer.body.len, e);
+			snprintf(doing, sizeof(doing), "%s %.*s", call->method,
+				 (int)strcspn(call->path, "?"), call->path);
+			return kube_answer_error(k, doing, call->path, answer.status,
+						 answer.body.data, answer.body.len, e);
 		}
 		kube_back_off(attempt, http_response_header(&answer, "Retry-After"));
 	}
+}
+
+int kube_get(struct kube *k, const char *path, struct buf *ret, struct err *e)
+{
+	const struct call get = {.method = "GET", .path = path};
+
+	return call(k, &get, ret, e);
+}
+
+int kube_patch(struct kube *k, const char *path, const void *body, size_t len, struct err *e)
+{
+	const struct call patch = {.method = "PATCH",
+				   .path = path,
+				   .content_type = "application/strategic-merge-patch+json",
+				   .body = body,
+				   .body_len = len};
+
+	return call(k, &patch, NULL, e);
 }
 
 static int get_by_kube(void *ctx, const char *path, struct buf *ret, struct err *e)

@@ -45,6 +45,10 @@ const char *kube_server(const struct kube *k);
  * where there may be newer credentials. */
 int kube_get(struct kube *k, const char *path, struct buf *ret, struct err *e);
 
+/* PATCH path with a strategic merge patch (JSON; borrowed). Tried again as kube_get is: a patch of
+ * named items has the same effect twice. */
+int kube_patch(struct kube *k, const char *path, const void *body, size_t len, struct err *e);
+
 /* One container that was chosen. */
 struct pod_target {
 	char namespace_[254], pod[254], container[254];

@@ -134,7 +134,20 @@ int push_init(struct push *p, const void *probe, size_t len, struct err *e)
 	p->command[5] = p->name;
 	p->command[6] = machine_name(push_e_machine(p));
 	p->command[7] = WATCHDOG_S;
+	p->command_count = PUSH_ARGUMENTS;
 	return 0;
+}
+
+void push_init_installed(struct push *p, const void *probe, size_t len, const char *program)
+{
+	*p = (struct push){
+	    .state = PUSH_SENT,
+	    .probe = probe,
+	    .probe_len = len,
+	    .sent = len,
+	    .command = {program, "serve"},
+	    .command_count = 2,
+	};
 }
 
 static void keep_text(struct push *p, const char *text, size_t len)
@@ -202,7 +215,9 @@ int push_error(const struct push *p, struct err *e)
 		return err_set(e, ERR_TRUNCATED, "pushing the probe: %s", p->reason);
 	err_set(e, ERR_UNSUPPORTED, "pushing the probe: %s", p->reason);
 	if (strncmp(p->reason, "no place", 8) == 0)
-		return err_hint(e, "give the container a place where files may be written and run, "
-				   "for instance an emptyDir volume mounted at /tmp");
+		return err_hint(e,
+				"give the container a place where files may be written and run, "
+				"for instance an emptyDir volume mounted at /tmp, or enter by an "
+				"ephemeral container: --probe-image");
 	return -ERR_UNSUPPORTED;
 }

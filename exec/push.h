@@ -33,13 +33,17 @@ struct push {
 	 * control characters but line breaks. */
 	char text[PUSH_TEXT_MAX + 1];
 	size_t text_len;
-	/* The command: sh -c SCRIPT podsnap SIZE NAME MACHINE WATCHDOG_SECONDS */
+	/* The command: sh -c SCRIPT podsnap SIZE NAME MACHINE WATCHDOG_SECONDS, or PROGRAM serve */
 	const char *command[PUSH_ARGUMENTS];
+	size_t command_count;
 	char size[24], name[24];
 };
 
 /* probe is borrowed. -ERR_IO without random numbers. */
 int push_init(struct push *p, const void *probe, size_t len, struct err *e);
+/* Instead, where the container has the probe already: program is its path there, borrowed. Nothing
+ * is sent, and the script is not there to say how the probe ended. */
+void push_init_installed(struct push *p, const void *probe, size_t len, const char *program);
 /* The ELF machine of the probe; 0 if it is no ELF file. */
 uint16_t push_e_machine(const struct push *p);
 /* Bytes that came on stderr. */

@@ -45,6 +45,7 @@ int rbac_rule(const char *path, char *ret, size_t size, struct err *e)
 	if (count >= at + 2) verbs = "\"get\"";
 	if (count >= at + 3) sub = parts[at + 2];
 	if (sub && strcmp(sub, "exec") == 0) verbs = "\"get\", \"create\"";
+	if (sub && strcmp(sub, "ephemeralcontainers") == 0) verbs = "\"patch\"";
 	snprintf(ret, size,
 		 "a %s%s needs this rule:\n"
 		 "- apiGroups: [\"%s\"]\n"

@@ -43,6 +43,7 @@ struct session {
 	enum phase phase;
 	uint64_t deadline;   /* of PHASE_PUSH, PHASE_BYE, PHASE_STOP */
 	uint64_t acked;      /* DATA bytes acknowledged */
+	bool greeted;        /* HELLO was good */
 	bool cancel_pending; /* CANCEL is to be sent when the probe can take it */
 	/* While the receiver has no room we do not read, and silence is not the peer's: the wire's
 	 * clock stands still. */
@@ -75,6 +76,19 @@ static void stop(struct session *s, const struct err *why)
 
 /* --- frames --- */
 
+static int other_probe(const struct session *s, const struct wire_hello *hello, struct err *e)
+{
+	if (!s->config->installed)
+		return err_set(e, ERR_PROTOCOL,
+			       "what runs in the container is not the probe that "
+			       "was pushed: its SHA-256 differs");
+	err_set(e, ERR_UNSUPPORTED,
+		"container %s of pod %s has another probe than this podsnap brings: version %s, "
+		"with another SHA-256",
+		s->target->container, s->target->pod, hello->version);
+	return err_hint(e, "use an image with the probe of podsnap " PODSNAP_VERSION);
+}
+
 static int check_hello(struct session *s, const struct wire_frame *f, struct err *e)
 {
 	struct wire_hello hello;
@@ -86,10 +100,7 @@ static int check_hello(struct session *s, const struct wire_frame *f, struct err
 	r = wire_decode_hello(f->payload, f->len, &hello, e);
 	if (r < 0) return r;
 	sha256_of(s->config->probe, s->config->probe_len, sha256);
-	if (memcmp(hello.exe_sha256, sha256, sizeof(sha256)) != 0)
-		return err_set(e, ERR_PROTOCOL,
-			       "what runs in the container is not the probe that "
-			       "was pushed: its SHA-256 differs");
+	if (memcmp(hello.exe_sha256, sha256, sizeof(sha256)) != 0) return other_probe(s, &hello, e);
 	if (machine != 0 && hello.e_machine != machine)
 		return err_set(e, ERR_PROTOCOL, "the probe says it is for ELF machine %u, not %u",
 			       hello.e_machine, machine);
@@ -101,6 +112,7 @@ static int check_hello(struct session *s, const struct wire_frame *f, struct err
 		return r;
 	}
 	s->phase = PHASE_RUN;
+	s->greeted = true;
 	return wire_send(s->wire, WIRE_REQUEST, s->config->request, s->config->request_len, e);
 }
 
@@ -292,8 +304,8 @@ static int start_error(struct session *s, const struct remote_status *status, st
 	    status->exit_code == 127) {
 		err_set(e, ERR_UNSUPPORTED, "container %s of pod %s has no shell: %s",
 			s->target->container, s->target->pod, reason ? reason : status->message);
-		return err_hint(e, "the probe is started by `sh`: choose another container of the "
-				   "pod with -c, or use an image that has a shell");
+		return err_hint(e, "the probe is started by `sh`: enter by an ephemeral container "
+				   "(--probe-image), or choose another container with -c");
 	}
 	if (s->push.text[0]) {
 		err_set(e, ERR_LIMIT, "the shell in pod %s, container %s, gave up: %.*s",
@@ -571,16 +583,14 @@ static void hang_up(struct session *s)
 
 int session_run(struct kube *k, const struct pod_target *target,
 		const struct session_config *config, struct bundle_output *out,
-		struct wire_end *ret_end, struct err *e)
+		struct wire_end *ret_end, bool *ret_greeted, struct err *e)
 {
 	struct session *s = calloc(1, sizeof(*s));
-	struct remote_config remote = {.target = target,
-				       .command_count = PUSH_ARGUMENTS,
-				       .cancel = config->cancel,
-				       .data = on_data,
-				       .ctx = s};
-	int r;
+	struct remote_config remote = {
+	    .target = target, .cancel = config->cancel, .data = on_data, .ctx = s};
+	int r = 0;
 
+	*ret_greeted = false;
 	if (!s) return err_set(e, ERR_NO_MEMORY, "no memory for a session");
 	s->kube = k;
 	s->target = target;
@@ -588,10 +598,15 @@ int session_run(struct kube *k, const struct pod_target *target,
 	s->out = out;
 	s->ret_end = ret_end;
 	s->deadline = now_ns() + PUSH_STALL_NS;
-	r = push_init(&s->push, config->probe, config->probe_len, e);
+	if (config->installed)
+		push_init_installed(&s->push, config->probe, config->probe_len, config->installed);
+	else
+		r = push_init(&s->push, config->probe, config->probe_len, e);
 	remote.command = s->push.command;
+	remote.command_count = s->push.command_count;
 	if (r == 0) r = remote_open(k, &remote, &s->remote, e);
 	if (r == 0) r = run(s, e);
+	*ret_greeted = s->greeted;
 	hang_up(s);
 	wire_free(s->wire);
 	free(s);

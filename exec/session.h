@@ -1,8 +1,7 @@
 /*
  * A probe in a container for one request: push it by exec, run it, speak the wire, and leave
- * nothing behind. Route "exec": one `sh` that takes exactly the probe's bytes from stdin (v4 has no
- * EOF) into the first writable and executable place and runs it; the probe unlinks itself at its
- * start.
+ * nothing behind. Pushing: one `sh` that takes exactly the probe's bytes from stdin (v4 has no EOF)
+ * into the first writable and executable place and runs it; the probe unlinks itself at its start.
  */
 #ifndef EXEC_SESSION_H
 #define EXEC_SESSION_H
@@ -13,6 +12,8 @@
 struct session_config {
 	const void *probe; /* the program for the pod's CPU; borrowed */
 	size_t probe_len;
+	/* Where the container has that very program, which is then not pushed; NULL: nowhere. */
+	const char *installed;
 	const void *request; /* NUL-separated options; borrowed */
 	size_t request_len;
 	uint64_t ping_ns, silence_ns;
@@ -36,10 +37,11 @@ struct session_config {
  * their CRC; each is acknowledged when out took it. 0 only after an END without an error whose byte
  * count and digest match what came; its content is in *ret_end. An END with an error becomes that
  * error. Anything else (stream cut, silence, status on channel 3 before END) is an error, never
- * success.
+ * success. *ret_greeted: the probe ran and spoke, so that another way into the pod would not lead
+ * further.
  */
 int session_run(struct kube *k, const struct pod_target *target,
 		const struct session_config *config, struct bundle_output *out,
-		struct wire_end *ret_end, struct err *e);
+		struct wire_end *ret_end, bool *ret_greeted, struct err *e);
 
 #endif

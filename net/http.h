@@ -40,7 +40,7 @@ static inline void http_free_ptr(struct http **h)
 #define _cleanup_http_ _cleanup_(http_free_ptr)
 
 struct http_request {
-	const char *method; /* "GET", "HEAD", "PUT", "POST", "DELETE" */
+	const char *method; /* "GET", "HEAD", "PUT", "POST", "PATCH", "DELETE" */
 	const char *url;    /* http or https, percent-encoded; its query never shows in an error */
 	const char *const *headers; /* "Name: value", no line breaks; borrowed */
 	size_t header_count;

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { PIDS_MAX = 1 << 17, ANCESTORS_MAX = 1024 };
 
@@ -246,6 +247,15 @@ static bool is_own_thread(uint64_t tid)
 	return access(path, F_OK) == 0;
 }
 
+/* Another process of this very program: one that idles in its container, another capture. */
+static bool is_own_program(const struct process *p)
+{
+	struct stat mine, its;
+
+	return fstatat(p->proc_fd, "exe", &its, 0) == 0 && stat("/proc/self/exe", &mine) == 0 &&
+	       mine.st_dev == its.st_dev && mine.st_ino == its.st_ino;
+}
+
 /* Can pid be meant at all, and is it in the control groups whose text is own_group? */
 static bool is_candidate(pid_t pid, const struct buf *own_group, bool *ret_same_group)
 {
@@ -257,6 +267,7 @@ static bool is_candidate(pid_t pid, const struct buf *own_group, bool *ret_same_
 	    process_status(&p, &status, NULL) < 0 || is_kernel_thread(&p, &status))
 		return false;
 	if (is_own_thread(status.tracer_pid)) return false; /* a copy-on-write child of ours */
+	if (is_own_program(&p)) return false;
 	process_read(&p, "cgroup", &group, NULL);
 	*ret_same_group = same_bytes(&group, own_group);
 	return true;

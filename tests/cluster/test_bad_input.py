@@ -8,6 +8,8 @@ import pytest
 
 from lib.cluster import container, pod
 from lib.pods import CapturePod, module_namespace
+from lib.podsnap import refused
+from lib.rbac import allow, await_allowed, needed_rule
 from lib.wait import wait_until
 
 RBAC_FILE = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
@@ -23,15 +25,6 @@ def fixture_pods_namespace(cluster):
 def target(cluster, pods_namespace):
     return CapturePod(cluster, pods_namespace, "target", "deadlock", containers=[
         container("app", "/targets/deadlock"), container("second", "/targets/threads", "3")])
-
-
-def refused(podsnap, *args, status=1, **options):
-    """Runs a command that must fail with one error; returns what it said."""
-    done = podsnap.run(*args, expect=status, **options)
-    assert done.stdout == b""
-    errors = [line for line in done.stderr.splitlines() if line.startswith("podsnap: error: ")]
-    assert len(errors) == 1, done.stderr
-    return done.stderr
 
 
 def test_no_such_pod(cluster_podsnap, pods_namespace, tmp_path):
@@ -184,18 +177,6 @@ def role(cluster):
     return json.loads(cluster.kubectl("create", "--dry-run=client", "-o", "json", "-f", RBAC_FILE))
 
 
-def allow(cluster, namespace, user, rules, name):
-    """Gives a user a Role of these rules."""
-    api = "rbac.authorization.k8s.io"
-    cluster.apply(
-        {"apiVersion": api + "/v1", "kind": "Role", "rules": rules,
-         "metadata": {"name": name, "namespace": namespace}},
-        {"apiVersion": api + "/v1", "kind": "RoleBinding",
-         "metadata": {"name": name, "namespace": namespace},
-         "roleRef": {"apiGroup": api, "kind": "Role", "name": name},
-         "subjects": [{"apiGroup": api, "kind": "User", "name": user}]})
-
-
 def workload(kind, name, namespace, api="apps/v1", **spec):
     """A workload whose pods run the deadlock."""
     labels = {"app": name}
@@ -206,22 +187,6 @@ def workload(kind, name, namespace, api="apps/v1", **spec):
                 "terminationGracePeriodSeconds": 1,
                 "restartPolicy": "Never" if kind == "Job" else "Always",
                 "containers": [container("app", "/targets/deadlock")]}}}}
-
-
-def await_allowed(cluster, namespace, user, verb, resource):
-    """The API server learns of a new Role a moment later."""
-    name, _, sub = resource.partition("/")
-    wait_until(lambda: cluster.kubectl(
-        "auth", "can-i", verb, name, *(["--subresource", sub] if sub else []), "--as", user,
-        "-n", namespace, expect=None).strip() == "yes", f"right to {verb} {resource}", interval=0.1)
-
-
-def needed_rule(said):
-    """The rule that an error names, as in a Role: group, resource, verbs."""
-    found = re.search(r'- apiGroups: \["(.*)"\]\n\s+resources: \["(.*)"\]\n\s+verbs: \[(.*)\]',
-                      said)
-    assert found, said
-    return found[1], found[2], re.findall(r'"(\w+)"', found[3])
 
 
 def test_denied_says_the_rule_and_the_file_has_it(cluster, cluster_podsnap, target, tmp_path):

@@ -10,12 +10,10 @@ import pytest
 from lib import rings
 from lib.bundles import check_with_tar_and_sha256sum
 from lib.cluster import container
-from lib.pods import CapturePod, module_namespace
+from lib.pods import CapturePod, RESTRICTED, module_namespace
 
 # What the deadlock's threads are in, from tests/targets/deadlock.c.
 DEADLOCK = ["transfer_stock", "lock_ledger", "charge_card", "lock_stock", "wait_for_work"]
-RESTRICTED = {"runAsUser": 1000, "runAsNonRoot": True, "allowPrivilegeEscalation": False,
-              "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 @pytest.fixture(scope="module", name="pods_namespace")

@@ -42,6 +42,18 @@ def podsnap(rootfs, build_dir):
     rootfs.add_program(os.path.join(build_dir, "podsnap"), "/bin/podsnap")
 
 
+def probe(rootfs, build_dir):
+    """images/probe.Containerfile without its entry point, which podsnap names anyway."""
+    rootfs.add_file(os.path.join(build_dir, "podsnap-probe"), "/podsnap-probe")
+
+
+def other_probe(rootfs, build_dir):
+    """The same of another build: its SHA-256 differs."""
+    probe(rootfs, build_dir)
+    with open(rootfs.at("/podsnap-probe"), "ab") as file:
+        file.write(b"\0")
+
+
 def nginx(rootfs, _build_dir):
     """Debian's nginx, dynamic and stripped, with a shell beside it."""
     rootfs.add_busybox()
@@ -55,7 +67,7 @@ def nginx(rootfs, _build_dir):
 
 
 IMAGES = {"busybox": busybox, "distroless": distroless, "dynamic": dynamic, "nginx": nginx,
-          "podsnap": podsnap}
+          "podsnap": podsnap, "probe": probe, "other-probe": other_probe}
 PREFIX = "podsnap-test/"
 
 

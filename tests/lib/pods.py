@@ -7,6 +7,9 @@ import threading
 
 from lib.wait import wait_until
 
+# The securityContext that the Pod Security level of that name asks for.
+RESTRICTED = {"runAsUser": 1000, "runAsNonRoot": True, "allowPrivilegeEscalation": False,
+              "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}}
 # A probe that lost its client notices within 30 s, its shell a little later.
 GONE_TIMEOUT_S = 90
 # The places of the pushed probe, and any other: the whole container is searched.

@@ -83,3 +83,12 @@ class Podsnap:
         popen.setdefault("stderr", subprocess.PIPE)
         return subprocess.Popen(self.argv(args), **popen,
                                 env=clean_environment(self.home, {**self.env, **(env or {})}))
+
+
+def refused(podsnap, *args, status=1, **options):
+    """Runs a command that must fail with one error; returns what it said."""
+    done = podsnap.run(*args, expect=status, **options)
+    assert done.stdout == b""
+    errors = [line for line in done.stderr.splitlines() if line.startswith("podsnap: error: ")]
+    assert len(errors) == 1, done.stderr
+    return done.stderr

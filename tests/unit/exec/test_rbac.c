@@ -9,6 +9,9 @@ static void a_rule_follows_from_the_path(void **state)
 	    {"/api/v1/namespaces/shop/pods/web-1/exec?container=app&command=sh",
 	     "a Role in namespace shop needs this rule:\n- apiGroups: [\"\"]\n"
 	     "  resources: [\"pods/exec\"]\n  verbs: [\"get\", \"create\"]"},
+	    {"/api/v1/namespaces/shop/pods/web-1/ephemeralcontainers",
+	     "a Role in namespace shop needs this rule:\n- apiGroups: [\"\"]\n"
+	     "  resources: [\"pods/ephemeralcontainers\"]\n  verbs: [\"patch\"]"},
 	    {"/api/v1/namespaces/shop/pods/web-1",
 	     "a Role in namespace shop needs this rule:\n- apiGroups: [\"\"]\n"
 	     "  resources: [\"pods\"]\n  verbs: [\"get\"]"},

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <spawn.h>
 #include <sys/mount.h>
 
 /* --- tables of a list made by hand ------------------------------------------------------------ */
@@ -173,17 +174,22 @@ static void pick_is_none_of_ours(void **state)
 /* In the init of a new pid namespace: 0 when the picks are right, else a number that says which. */
 static int pick_in_namespace(void)
 {
+	char name[] = "sleep", seconds[] = "600", *sleep[] = {name, seconds, NULL};
 	pid_t child, picked = 0;
 
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("proc", "/proc", "proc", 0, NULL) < 0)
 		return 10;
 	if (process_pick(&picked, NULL) != -ERR_NOT_FOUND) return 11;
+	/* This very program, as one that idles in a container for others. */
 	child = start_child(rename_child);
-	if (process_pick(&picked, NULL) != 0 || picked != child) return 12;
+	if (process_pick(&picked, NULL) != -ERR_NOT_FOUND) return 12;
+	end_child(child);
+	if (posix_spawnp(&child, "sleep", NULL, NULL, sleep, environ) != 0) return 13;
+	if (process_pick(&picked, NULL) != 0 || picked != child) return 14;
 	kill(child, SIGKILL);
 	waitid(P_PID, (id_t)child, &(siginfo_t){0}, WEXITED | WNOWAIT);
-	if (process_pick(&picked, NULL) != -ERR_NOT_FOUND) return 13;
+	if (process_pick(&picked, NULL) != -ERR_NOT_FOUND) return 15;
 	return 0;
 }
 

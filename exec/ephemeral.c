@@ -1,0 +1,225 @@
+#include "exec/ephemeral.h"
+
+#include "base/log.h"
+#include "exec/json_doc.h"
+#include "exec/kube_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define NAME_PREFIX "podsnap-"
+/* Then it ends by itself: nobody may come back. */
+#define IDLE_S "3600"
+#define START_NS (120ull * NS_PER_S) /* the image may have to be pulled */
+#define POLL_NS (250ull * NS_PER_MS)
+
+enum { POD_BYTES_MAX = 4 << 20, PATH_SIZE = 600 };
+
+static const cJSON *named(const cJSON *list, const char *name)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, list)
+	{
+		if (strcmp(json_doc_text(item, "name"), name) == 0) return item;
+	}
+	return NULL;
+}
+
+static const cJSON *status_of(const cJSON *pod, const char *name)
+{
+	return named(json_doc_get(pod, "status.ephemeralContainerStatuses"), name);
+}
+
+const char *ephemeral_find(const cJSON *pod, const char *target, const char *image)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, json_doc_get(pod, "spec.ephemeralContainers"))
+	{
+		const char *name = json_doc_text(item, "name");
+
+		if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) == 0 &&
+		    strcmp(json_doc_text(item, "targetContainerName"), target) == 0 &&
+		    strcmp(json_doc_text(item, "image"), image) == 0 &&
+		    json_doc_get(status_of(pod, name), "state.running"))
+			return name;
+	}
+	return NULL;
+}
+
+/* --- the container --- */
+
+/* What the kubelet saw: the image may name the user (KEP-3619; Linux only). */
+static void add_id(cJSON *security, const char *field, const cJSON *pod, const char *target,
+		   const char *seen)
+{
+	char of_pod[64];
+	const cJSON *status = named(json_doc_get(pod, "status.containerStatuses"), target);
+	const cJSON *id = json_doc_get(status, seen);
+
+	snprintf(of_pod, sizeof(of_pod), "spec.securityContext.%s", field);
+	if (json_doc_get(security, field) || json_doc_get(pod, of_pod) || !cJSON_IsNumber(id))
+		return;
+	cJSON_AddNumberToObject(security, field, cJSON_GetNumberValue(id));
+}
+
+static cJSON *derive_security(const cJSON *pod, const char *target)
+{
+	const cJSON *container = named(json_doc_get(pod, "spec.containers"), target);
+	const cJSON *its = json_doc_get(container, "securityContext");
+	cJSON *security = its ? cJSON_Duplicate(its, true) : cJSON_CreateObject();
+
+	if (!security) return NULL;
+	add_id(security, "runAsUser", pod, target, "user.linux.uid");
+	add_id(security, "runAsGroup", pod, target, "user.linux.gid");
+	return security;
+}
+
+static cJSON *container_of(const cJSON *pod, const char *target, const char *image,
+			   const char *name)
+{
+	static const char *const command[] = {EPHEMERAL_PROBE, "idle", IDLE_S};
+	cJSON *c = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(c, "name", name);
+	cJSON_AddStringToObject(c, "image", image);
+	cJSON_AddStringToObject(c, "imagePullPolicy", "IfNotPresent");
+	cJSON_AddStringToObject(c, "targetContainerName", target);
+	cJSON_AddItemToObject(c, "command", cJSON_CreateStringArray(command, ARRAY_SIZE(command)));
+	cJSON_AddItemToObject(c, "securityContext", derive_security(pod, target));
+	return c;
+}
+
+char *ephemeral_patch(const cJSON *pod, const char *target, const char *image, const char *name)
+{
+	_cleanup_json_doc_ cJSON *patch = cJSON_CreateObject();
+	cJSON *list =
+	    cJSON_AddArrayToObject(cJSON_AddObjectToObject(patch, "spec"), "ephemeralContainers");
+
+	cJSON_AddItemToArray(list, container_of(pod, target, image, name));
+	return cJSON_PrintUnformatted(patch);
+}
+
+/* --- until it runs --- */
+
+static bool is_failure(const char *reason)
+{
+	static const char *const failures[] = {
+	    "ErrImagePull",         "ImagePullBackOff",           "InvalidImageName",
+	    "ErrImageNeverPull",    "ImageInspectError",          "RegistryUnavailable",
+	    "CreateContainerError", "CreateContainerConfigError", "RunContainerError",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(failures); i++)
+		if (strcmp(reason, failures[i]) == 0) return true;
+	return false;
+}
+
+int ephemeral_judge(const cJSON *pod, const char *name, struct err *e)
+{
+	const cJSON *status = status_of(pod, name);
+	const cJSON *ended = json_doc_get(status, "state.terminated");
+	const char *reason = json_doc_text(status, "state.waiting.reason");
+	const char *phase = json_doc_text(pod, "status.phase");
+
+	if (json_doc_get(status, "state.running")) return 1;
+	if (strcmp(phase, "Running") != 0 && strcmp(phase, "Pending") != 0)
+		return err_set(e, ERR_GONE, "pod %s has ended: %s",
+			       json_doc_text(pod, "metadata.name"), phase);
+	if (ended) {
+		err_set(e, ERR_UNSUPPORTED, "ephemeral container %s ended at once: %s, status %.0f",
+			name, json_doc_text(ended, "reason"),
+			cJSON_GetNumberValue(json_doc_get(ended, "exitCode")));
+		return err_hint(e, "its image must hold this version's probe as " EPHEMERAL_PROBE);
+	}
+	if (!is_failure(reason)) return 0;
+	err_set(e, ERR_UNSUPPORTED, "ephemeral container %s does not start: %s: %.300s", name,
+		reason, json_doc_text(status, "state.waiting.message"));
+	return err_hint(e, "name an image that the node can pull and run with --probe-image");
+}
+
+static int get_pod(struct kube *k, const char *path, cJSON **ret, struct err *e)
+{
+	_cleanup_buf_ struct buf body = BUF_INIT(POD_BYTES_MAX);
+	int r = kube_get(k, path, &body, e);
+
+	return r < 0 ? r : json_doc_parse(body.data, body.len, path, ret, e);
+}
+
+static int await_running(struct kube *k, const char *path, const char *name, struct err *e)
+{
+	const struct timespec nap = {.tv_nsec = (long)POLL_NS};
+	uint64_t deadline = now_ns() + START_NS;
+
+	for (;;) {
+		_cleanup_json_doc_ cJSON *pod = NULL;
+		int r = get_pod(k, path, &pod, e);
+
+		if (r == 0) r = ephemeral_judge(pod, name, e);
+		if (r != 0) return MIN(r, 0);
+		if (k->cancel && atomic_load(k->cancel))
+			return err_set(e, ERR_CANCELLED, "cancelled");
+		if (now_ns() >= deadline) {
+			err_set(e, ERR_TIMEOUT, "ephemeral container %s did not start in %llu s",
+				name, START_NS / NS_PER_S);
+			return err_hint(e, "see why: kubectl describe pod %s",
+					json_doc_text(pod, "metadata.name"));
+		}
+		nanosleep(&nap, NULL);
+	}
+}
+
+static int forbidden(struct err *e)
+{
+	if (e && strstr(e->text, "PodSecurity"))
+		return err_hint(e, "Pod Security holds for ephemeral containers too, and this one "
+				   "gets the target's own securityContext: the namespace is "
+				   "stricter now than when the pod was made");
+	return -ERR_FORBIDDEN;
+}
+
+static int create(struct kube *k, const cJSON *pod, const struct pod_target *target,
+		  const char *image, const char *path, const char *name, struct err *e)
+{
+	_cleanup_free_ char *body = ephemeral_patch(pod, target->container, image, name);
+	char patch_path[PATH_SIZE + 32];
+	int r;
+
+	if (!body) return err_set(e, ERR_NO_MEMORY, "no memory for an ephemeral container");
+	snprintf(patch_path, sizeof(patch_path), "%s/ephemeralcontainers", path);
+	r = kube_patch(k, patch_path, body, strlen(body), e);
+	if (r == -ERR_FORBIDDEN) return forbidden(e);
+	if (r < 0) return r;
+	log_info("pod %s has a new ephemeral container %s, which stays in its description",
+		 target->pod, name);
+	return await_running(k, path, name, e);
+}
+
+int ephemeral_enter(struct kube *k, const struct pod_target *target, const char *image,
+		    struct pod_target *ret, struct err *e)
+{
+	_cleanup_json_doc_ cJSON *pod = NULL;
+	char path[PATH_SIZE], name[32];
+	const char *found;
+	uint32_t random;
+	int r;
+
+	snprintf(path, sizeof(path), "/api/v1/namespaces/%s/pods/%s", target->namespace_,
+		 target->pod);
+	r = get_pod(k, path, &pod, e);
+	if (r < 0) return r;
+	found = ephemeral_find(pod, target->container, image);
+	if (!found) {
+		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+			return err_errno(e, "no random numbers");
+		snprintf(name, sizeof(name), NAME_PREFIX "%08x", random);
+		r = create(k, pod, target, image, path, name, e);
+		if (r < 0) return r;
+	}
+	*ret = *target;
+	snprintf(ret->container, sizeof(ret->container), "%s", found ? found : name);
+	log_debug("ephemeral container %s of pod %s", ret->container, ret->pod);
+	return 0;
+}

@@ -1,0 +1,33 @@
+"""Rights in the cluster: giving them, and reading which one an error asks for."""
+
+import re
+
+from lib.wait import wait_until
+
+
+def allow(cluster, namespace, user, rules, name):
+    """Gives a user a Role of these rules."""
+    api = "rbac.authorization.k8s.io"
+    cluster.apply(
+        {"apiVersion": api + "/v1", "kind": "Role", "rules": rules,
+         "metadata": {"name": name, "namespace": namespace}},
+        {"apiVersion": api + "/v1", "kind": "RoleBinding",
+         "metadata": {"name": name, "namespace": namespace},
+         "roleRef": {"apiGroup": api, "kind": "Role", "name": name},
+         "subjects": [{"apiGroup": api, "kind": "User", "name": user}]})
+
+
+def await_allowed(cluster, namespace, user, verb, resource):
+    """The API server learns of a new Role a moment later."""
+    name, _, sub = resource.partition("/")
+    wait_until(lambda: cluster.kubectl(
+        "auth", "can-i", verb, name, *(["--subresource", sub] if sub else []), "--as", user,
+        "-n", namespace, expect=None).strip() == "yes", f"right to {verb} {resource}", interval=0.1)
+
+
+def needed_rule(said):
+    """The rule that an error names, as in a Role: group, resource, verbs."""
+    found = re.search(r'- apiGroups: \["(.*)"\]\n\s+resources: \["(.*)"\]\n\s+verbs: \[(.*)\]',
+                      said)
+    assert found, said
+    return found[1], found[2], re.findall(r'"(\w+)"', found[3])

@@ -1,0 +1,135 @@
+/* The ephemeral container that a pod gets, by documents as the API server has them. */
+#include "exec/ephemeral.h"
+#include "exec/json_doc.h"
+#include "tests/unit/base/unit.h"
+
+#define IMAGE "probe:1"
+
+static cJSON *parse(const char *text)
+{
+	cJSON *doc = cJSON_Parse(text);
+
+	assert_non_null(doc);
+	return doc;
+}
+
+/* Takes the container out of a patch. */
+static cJSON *patched(const cJSON *pod, const char *target)
+{
+	_cleanup_free_ char *text = ephemeral_patch(pod, target, IMAGE, "podsnap-1");
+	_cleanup_json_doc_ cJSON *patch = parse(text);
+	cJSON *list =
+	    cJSON_GetObjectItem(cJSON_GetObjectItem(patch, "spec"), "ephemeralContainers");
+
+	assert_int_equal(cJSON_GetArraySize(patch), 1);
+	assert_int_equal(cJSON_GetArraySize(list), 1);
+	return cJSON_DetachItemFromArray(list, 0);
+}
+
+static void it_shares_the_targets_processes_and_its_rights(void **state)
+{
+	_cleanup_json_doc_ cJSON *pod = parse(
+	    "{\"spec\":{\"containers\":[{\"name\":\"side\"},{\"name\":\"app\",\"securityContext\":"
+	    "{\"runAsUser\":1000,\"capabilities\":{\"drop\":[\"ALL\"]}}}]},"
+	    "\"status\":{\"containerStatuses\":[{\"name\":\"app\",\"user\":{\"linux\":"
+	    "{\"uid\":7,\"gid\":8}}}]}}");
+	_cleanup_json_doc_ cJSON *c = patched(pod, "app");
+	const cJSON *security = json_doc_get(c, "securityContext");
+
+	assert_string_equal(json_doc_text(c, "name"), "podsnap-1");
+	assert_string_equal(json_doc_text(c, "image"), IMAGE);
+	assert_string_equal(json_doc_text(c, "targetContainerName"), "app");
+	/* What is written counts; what is not is what the kubelet saw. */
+	assert_int_equal(json_doc_get(security, "runAsUser")->valueint, 1000);
+	assert_int_equal(json_doc_get(security, "runAsGroup")->valueint, 8);
+	assert_string_equal(json_doc_get(security, "capabilities.drop")->child->valuestring, "ALL");
+}
+
+static void the_pods_own_user_is_inherited(void **state)
+{
+	_cleanup_json_doc_ cJSON *pod =
+	    parse("{\"spec\":{\"securityContext\":{\"runAsUser\":5,\"runAsGroup\":6},"
+		  "\"containers\":[{\"name\":\"app\"}]},"
+		  "\"status\":{\"containerStatuses\":[{\"name\":\"app\",\"user\":{\"linux\":"
+		  "{\"uid\":5,\"gid\":6}}}]}}");
+	_cleanup_json_doc_ cJSON *c = patched(pod, "app");
+
+	assert_int_equal(cJSON_GetArraySize(json_doc_get(c, "securityContext")), 0);
+}
+
+static void only_one_that_runs_beside_the_same_target_is_used_again(void **state)
+{
+	static const struct {
+		const char *name, *target, *image, *state;
+		bool good;
+	} cases[] = {
+	    {"podsnap-a", "app", IMAGE, "running", true},
+	    {"podsnap-a", "app", IMAGE, "terminated", false},
+	    {"podsnap-a", "side", IMAGE, "running", false},
+	    {"podsnap-a", "app", "probe:2", "running", false},
+	    {"debugger-a", "app", IMAGE, "running", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char text[600];
+		_cleanup_json_doc_ cJSON *pod = NULL;
+		const char *found;
+
+		snprintf(
+		    text, sizeof(text),
+		    "{\"spec\":{\"ephemeralContainers\":[{\"name\":\"%s\",\"image\":\"%s\","
+		    "\"targetContainerName\":\"%s\"}]},\"status\":{"
+		    "\"ephemeralContainerStatuses\":[{\"name\":\"%s\",\"state\":{\"%s\":{}}}]}}",
+		    cases[i].name, cases[i].image, cases[i].target, cases[i].name, cases[i].state);
+		pod = parse(text);
+		found = ephemeral_find(pod, "app", IMAGE);
+		if (cases[i].good)
+			assert_string_equal(found, cases[i].name);
+		else
+			assert_null(found);
+	}
+}
+
+static void what_will_not_start_is_told_from_what_may(void **state)
+{
+	static const struct {
+		const char *phase, *state;
+		int result;
+		const char *says;
+	} cases[] = {
+	    {"Running", "{\"running\":{}}", 1, NULL},
+	    {"Running", "{\"waiting\":{\"reason\":\"ContainerCreating\"}}", 0, NULL},
+	    {"Running", "{}", 0, NULL},
+	    {"Running", "{\"waiting\":{\"reason\":\"ErrImagePull\",\"message\":\"no such tag\"}}",
+	     -ERR_UNSUPPORTED, "ErrImagePull: no such tag"},
+	    {"Running", "{\"terminated\":{\"reason\":\"StartError\",\"exitCode\":128}}",
+	     -ERR_UNSUPPORTED, "StartError, status 128"},
+	    {"Failed", "{}", -ERR_GONE, "has ended: Failed"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct err e = {0};
+		char text[600];
+		_cleanup_json_doc_ cJSON *pod = NULL;
+
+		snprintf(text, sizeof(text),
+			 "{\"metadata\":{\"name\":\"p\"},\"status\":{\"phase\":\"%s\","
+			 "\"ephemeralContainerStatuses\":[{\"name\":\"podsnap-1\",\"state\":%s}]}}",
+			 cases[i].phase, cases[i].state);
+		pod = parse(text);
+		assert_int_equal(ephemeral_judge(pod, "podsnap-1", &e), cases[i].result);
+		if (cases[i].says) assert_non_null(strstr(e.text, cases[i].says));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(it_shares_the_targets_processes_and_its_rights),
+	    cmocka_unit_test(the_pods_own_user_is_inherited),
+	    cmocka_unit_test(only_one_that_runs_beside_the_same_target_is_used_again),
+	    cmocka_unit_test(what_will_not_start_is_told_from_what_may),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
