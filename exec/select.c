@@ -6,7 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PAGE = 500, PAGES_MAX = 1000, PATH_MAX_BYTES = 16 << 10, PODS_BYTES_MAX = KUBE_BODY_MAX };
+enum {
+	PAGE = 500,
+	PAGES_MAX = 1000,
+	RESTARTS_MAX = 3,
+	PATH_MAX_BYTES = 16 << 10,
+	PODS_BYTES_MAX = KUBE_BODY_MAX
+};
 
 /* What TYPE/NAME may name, in the order of kubectl's help. */
 static const struct resource {
@@ -167,6 +173,7 @@ static int find_best(const struct search *s, const char *selector, cJSON **ret, 
 	_cleanup_json_doc_ cJSON *best = NULL;
 	_cleanup_free_ char *token = NULL;
 	uint64_t count = 0;
+	int restarts = 0;
 
 	for (int page = 0; page < PAGES_MAX; page++) {
 		_cleanup_buf_ struct buf path = BUF_INIT(PATH_MAX_BYTES);
@@ -174,6 +181,13 @@ static int find_best(const struct search *s, const char *selector, cJSON **ret, 
 		int r = page_path(s, selector, token ? token : "", &path, e);
 
 		if (r == 0) r = get_doc(s, path.data, &list, e);
+		/* 410: the server does not have the list any more that the token goes on with. */
+		if (r == -ERR_NOT_FOUND && token && restarts++ < RESTARTS_MAX) {
+			cJSON_Delete(STEAL_PTR(best));
+			free(STEAL_PTR(token));
+			count = 0;
+			continue;
+		}
 		if (r < 0) return r;
 		take_best(list, &best, &count);
 		free(token);

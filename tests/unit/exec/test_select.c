@@ -10,6 +10,7 @@ struct server {
 	size_t count;
 	char asked[8][700];
 	int requests;
+	int expired; /* so many requests that continue a list find it gone */
 };
 
 static int get(void *ctx, const char *path, struct buf *ret, struct err *e)
@@ -17,6 +18,8 @@ static int get(void *ctx, const char *path, struct buf *ret, struct err *e)
 	struct server *s = ctx;
 
 	snprintf(s->asked[s->requests++ % 8], 700, "%s", path);
+	if (strstr(path, "&continue=") && s->expired-- > 0)
+		return err_set(e, ERR_NOT_FOUND, "the provided continue parameter is too old");
 	for (size_t i = 0; i < s->count; i++) {
 		size_t len = strlen(s->answers[i].path);
 		bool prefix = s->answers[i].path[len - 1] == '*';
@@ -214,6 +217,33 @@ static void a_workload_yields_its_best_pod(void **state)
 	}
 }
 
+/* etcd forgets old revisions after some minutes. */
+static void a_list_that_expired_is_begun_again(void **state)
+{
+	static const struct answer answers[] = {
+	    {"/api/v1/namespaces/ns/services/web", "{\"spec\":{\"selector\":{\"app\":\"w\"}}}"},
+	    {"/api/v1/namespaces/ns/pods?limit=500&labelSelector=app%3Dw",
+	     "{\"metadata\":{\"continue\":\"2\"},\"items\":[" POD("w-1", "", NODE ONE, UP) "]}"},
+	    {"/api/v1/namespaces/ns/pods?limit=500&labelSelector=app%3Dw&continue=2",
+	     "{\"items\":[" POD("w-2", "", NODE ONE, UP) "]}"},
+	};
+	static const struct {
+		int expired, result, requests;
+	} cases[] = {{0, 0, 3}, {1, 0, 5}, {3, 0, 9}, {99, -ERR_NOT_FOUND, 9}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct server s = {
+		    .answers = answers, .count = ARRAY_SIZE(answers), .expired = cases[i].expired};
+		struct pod_target t = {0};
+		struct err e;
+
+		assert_int_equal(pod_select_from(get, &s, "ns", "svc/web", NULL, &t, &e),
+				 cases[i].result);
+		assert_int_equal(s.requests, cases[i].requests);
+		if (cases[i].result == 0) assert_contains(t.note, "one of the 2 of service/web");
+	}
+}
+
 static void services_have_bare_selectors(void **state)
 {
 	static const struct answer answers[] = {
@@ -258,6 +288,7 @@ int main(void)
 	    cmocka_unit_test(a_missing_pod_says_where_to_look),
 	    cmocka_unit_test(names_do_not_break_out_of_paths),
 	    cmocka_unit_test(a_workload_yields_its_best_pod),
+	    cmocka_unit_test(a_list_that_expired_is_begun_again),
 	    cmocka_unit_test(services_have_bare_selectors),
 	    cmocka_unit_test(types_are_known),
 	};
