@@ -23,15 +23,18 @@ static const cJSON *find_named(const cJSON *list, const char *name)
 	return NULL;
 }
 
-/* Its status, whichever kind it is; *ret_exists tells whether the spec has it. */
-static const cJSON *find_status(const cJSON *pod, const char *name, bool *ret_exists)
+const cJSON *container_find(const cJSON *pod, const char *name, const cJSON **ret_status)
 {
-	*ret_exists = false;
+	const cJSON *spec = json_doc_get(pod, "spec"), *status = json_doc_get(pod, "status");
+
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-		if (!find_named(json_doc_get(json_doc_get(pod, "spec"), lists[i]), name)) continue;
-		*ret_exists = true;
-		return find_named(json_doc_get(json_doc_get(pod, "status"), status_lists[i]), name);
+		const cJSON *found = find_named(json_doc_get(spec, lists[i]), name);
+
+		if (!found) continue;
+		*ret_status = find_named(json_doc_get(status, status_lists[i]), name);
+		return found;
 	}
+	*ret_status = NULL;
 	return NULL;
 }
 
@@ -64,11 +67,10 @@ static int choose(const cJSON *pod, const char *wanted, const char **ret, char *
 	    cJSON_GetObjectItemCaseSensitive(json_doc_get(pod, "metadata.annotations"), ANNOTATION);
 	const char *first = json_doc_text(containers ? containers->child : NULL, "name");
 	char names[512];
-	bool exists;
+	const cJSON *status;
 
 	if (wanted) {
-		find_status(pod, wanted, &exists);
-		if (!exists) {
+		if (!container_find(pod, wanted, &status)) {
 			list_names(pod, names, sizeof(names));
 			err_set(e, ERR_NOT_FOUND, "pod %s has no container \"%s\"",
 				json_doc_text(pod, "metadata.name"), wanted);
@@ -163,7 +165,6 @@ int container_choose(const cJSON *pod, const char *container, struct pod_target 
 	struct pod_target t = {0};
 	const char *name = NULL;
 	const cJSON *status;
-	bool exists;
 	int r;
 
 	copy_text(t.namespace_, sizeof(t.namespace_), pod, "metadata.namespace");
@@ -179,7 +180,7 @@ int container_choose(const cJSON *pod, const char *container, struct pod_target 
 	if (!kube_name_is_valid(name))
 		return err_set(e, ERR_SERVER, "the server's container has no valid name");
 	snprintf(t.container, sizeof(t.container), "%s", name);
-	status = find_status(pod, name, &exists);
+	container_find(pod, name, &status);
 	r = check_running(status, &t, e);
 	if (r == 0) *ret = t;
 	return r;

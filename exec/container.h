@@ -6,6 +6,10 @@
 
 #include <cjson/cJSON.h>
 
+/* The container of that name, an init or an ephemeral one too, and its status (NULL: none yet).
+ * Borrowed from pod; NULL if it has no such container. */
+const cJSON *container_find(const cJSON *pod, const char *name, const cJSON **ret_status);
+
 /*
  * Fills *ret from a pod; container as for pod_select. note is set when containers were to choose
  * from. -ERR_NOT_FOUND: no such container (the hint lists those there are), the pod waits for a

@@ -1,6 +1,7 @@
 #include "exec/ephemeral.h"
 
 #include "base/log.h"
+#include "exec/container.h"
 #include "exec/json_doc.h"
 #include "exec/kube_internal.h"
 
@@ -16,20 +17,12 @@
 
 enum { POD_BYTES_MAX = 4 << 20, PATH_SIZE = 600 };
 
-static const cJSON *named(const cJSON *list, const char *name)
-{
-	const cJSON *item;
-
-	cJSON_ArrayForEach(item, list)
-	{
-		if (strcmp(json_doc_text(item, "name"), name) == 0) return item;
-	}
-	return NULL;
-}
-
 static const cJSON *status_of(const cJSON *pod, const char *name)
 {
-	return named(json_doc_get(pod, "status.ephemeralContainerStatuses"), name);
+	const cJSON *status;
+
+	container_find(pod, name, &status);
+	return status;
 }
 
 const char *ephemeral_find(const cJSON *pod, const char *target, const char *image)
@@ -52,11 +45,10 @@ const char *ephemeral_find(const cJSON *pod, const char *target, const char *ima
 /* --- the container --- */
 
 /* What the kubelet saw: the image may name the user (KEP-3619; Linux only). */
-static void add_id(cJSON *security, const char *field, const cJSON *pod, const char *target,
+static void add_id(cJSON *security, const char *field, const cJSON *pod, const cJSON *status,
 		   const char *seen)
 {
 	char of_pod[64];
-	const cJSON *status = named(json_doc_get(pod, "status.containerStatuses"), target);
 	const cJSON *id = json_doc_get(status, seen);
 
 	snprintf(of_pod, sizeof(of_pod), "spec.securityContext.%s", field);
@@ -67,13 +59,13 @@ static void add_id(cJSON *security, const char *field, const cJSON *pod, const c
 
 static cJSON *derive_security(const cJSON *pod, const char *target)
 {
-	const cJSON *container = named(json_doc_get(pod, "spec.containers"), target);
-	const cJSON *its = json_doc_get(container, "securityContext");
+	const cJSON *status;
+	const cJSON *its = json_doc_get(container_find(pod, target, &status), "securityContext");
 	cJSON *security = its ? cJSON_Duplicate(its, true) : cJSON_CreateObject();
 
 	if (!security) return NULL;
-	add_id(security, "runAsUser", pod, target, "user.linux.uid");
-	add_id(security, "runAsGroup", pod, target, "user.linux.gid");
+	add_id(security, "runAsUser", pod, status, "user.linux.uid");
+	add_id(security, "runAsGroup", pod, status, "user.linux.gid");
 	return security;
 }
 

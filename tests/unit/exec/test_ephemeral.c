@@ -57,6 +57,20 @@ static void the_pods_own_user_is_inherited(void **state)
 	assert_int_equal(cJSON_GetArraySize(json_doc_get(c, "securityContext")), 0);
 }
 
+static void a_sidecar_among_the_init_containers_has_rights_too(void **state)
+{
+	_cleanup_json_doc_ cJSON *pod =
+	    parse("{\"spec\":{\"containers\":[{\"name\":\"app\"}],\"initContainers\":["
+		  "{\"name\":\"proxy\",\"securityContext\":{\"runAsUser\":1337}}]},"
+		  "\"status\":{\"initContainerStatuses\":[{\"name\":\"proxy\",\"user\":{\"linux\":"
+		  "{\"uid\":1337,\"gid\":1338}}}]}}");
+	_cleanup_json_doc_ cJSON *c = patched(pod, "proxy");
+	const cJSON *security = json_doc_get(c, "securityContext");
+
+	assert_int_equal(json_doc_get(security, "runAsUser")->valueint, 1337);
+	assert_int_equal(json_doc_get(security, "runAsGroup")->valueint, 1338);
+}
+
 static void only_one_that_runs_beside_the_same_target_is_used_again(void **state)
 {
 	static const struct {
@@ -113,7 +127,8 @@ static void what_will_not_start_is_told_from_what_may(void **state)
 		_cleanup_json_doc_ cJSON *pod = NULL;
 
 		snprintf(text, sizeof(text),
-			 "{\"metadata\":{\"name\":\"p\"},\"status\":{\"phase\":\"%s\","
+			 "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"ephemeralContainers\":["
+			 "{\"name\":\"podsnap-1\"}]},\"status\":{\"phase\":\"%s\","
 			 "\"ephemeralContainerStatuses\":[{\"name\":\"podsnap-1\",\"state\":%s}]}}",
 			 cases[i].phase, cases[i].state);
 		pod = parse(text);
@@ -127,6 +142,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(it_shares_the_targets_processes_and_its_rights),
 	    cmocka_unit_test(the_pods_own_user_is_inherited),
+	    cmocka_unit_test(a_sidecar_among_the_init_containers_has_rights_too),
 	    cmocka_unit_test(only_one_that_runs_beside_the_same_target_is_used_again),
 	    cmocka_unit_test(what_will_not_start_is_told_from_what_may),
 	};
