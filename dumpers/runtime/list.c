@@ -219,17 +219,32 @@ static bool holds(const struct pids *pids, pid_t pid)
 	return false;
 }
 
-/* All processes in sight but those of list_own_line. */
+static bool runs_program(pid_t pid, const struct stat *program)
+{
+	char path[32];
+	struct stat its;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return stat(path, &its) == 0 && its.st_dev == program->st_dev &&
+	       its.st_ino == program->st_ino;
+}
+
+/* All processes in sight but those of list_own_line and others of this very program: one that idles
+ * in its container, another capture. */
 static int list_others(struct pids *ret, struct err *e)
 {
 	_cleanup_(pids_done) struct pids own = {0};
+	struct stat program = {0};
 	size_t count = 0;
 	int r = list_pids(ret, e);
 
 	if (r == 0) r = list_own_line(&own, e);
 	if (r < 0) return r;
+	/* If it cannot be had, none is like it. */
+	(void)stat("/proc/self/exe", &program);
 	for (size_t i = 0; i < ret->count; i++)
-		if (!holds(&own, ret->v[i])) ret->v[count++] = ret->v[i];
+		if (!holds(&own, ret->v[i]) && !runs_program(ret->v[i], &program))
+			ret->v[count++] = ret->v[i];
 	ret->count = count;
 	return 0;
 }
@@ -247,15 +262,6 @@ static bool is_own_thread(uint64_t tid)
 	return access(path, F_OK) == 0;
 }
 
-/* Another process of this very program: one that idles in its container, another capture. */
-static bool is_own_program(const struct process *p)
-{
-	struct stat mine, its;
-
-	return fstatat(p->proc_fd, "exe", &its, 0) == 0 && stat("/proc/self/exe", &mine) == 0 &&
-	       mine.st_dev == its.st_dev && mine.st_ino == its.st_ino;
-}
-
 /* Can pid be meant at all, and is it in the control groups whose text is own_group? */
 static bool is_candidate(pid_t pid, const struct buf *own_group, bool *ret_same_group)
 {
@@ -267,7 +273,6 @@ static bool is_candidate(pid_t pid, const struct buf *own_group, bool *ret_same_
 	    process_status(&p, &status, NULL) < 0 || is_kernel_thread(&p, &status))
 		return false;
 	if (is_own_thread(status.tracer_pid)) return false; /* a copy-on-write child of ours */
-	if (is_own_program(&p)) return false;
 	process_read(&p, "cgroup", &group, NULL);
 	*ret_same_group = same_bytes(&group, own_group);
 	return true;

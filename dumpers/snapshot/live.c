@@ -275,11 +275,7 @@ static int fall_back_to_running(struct live *l, struct err *e)
 	pthread_join(l->tracer, NULL);
 	l->has_tracer = false;
 	plan_fall_back(&l->plan, SNAPSHOT_NOSTOP, l->tracer_err.text);
-	for (size_t i = 0; i < l->tracee_count; i++)
-		free(l->tracees[i].facts.xstate);
-	l->tracee_count = 0;
-	free(l->known);
-	l->known = NULL;
+	live_forget_threads(l);
 	maps_done(&l->base.maps);
 	return look_without_stop(l, e);
 }
@@ -410,9 +406,9 @@ static void undo(struct opening *v, size_t count)
 	memset(v, 0, count * sizeof(*v));
 }
 
-/* Returns whether it is worth another try; then nothing is open. */
+/* Returns whether it is worth another try, if there may be one; then nothing is open. */
 static bool open_together(struct opening *v, const struct process *targets, size_t count,
-			  const struct live_config *config, struct err *errs, bool last_try)
+			  const struct live_config *config, struct err *errs, bool may_retry)
 {
 	struct live_window window;
 	size_t members = 0;
@@ -427,7 +423,7 @@ static bool open_together(struct opening *v, const struct process *targets, size
 	for (size_t i = 0; i < count; i++)
 		if (!v[i].r && v[i].live->plan.mode != SNAPSHOT_NOSTOP)
 			v[i].r = start_tracer(v[i].live, &window, &errs[i]);
-	again = one_waits_for_another(v, count) && !last_try;
+	again = may_retry && one_waits_for_another(v, count);
 	if (again) undo(v, count);
 	for (size_t i = 0; i < count && !again; i++)
 		if (!v[i].r) v[i].r = finish(v[i].live, &errs[i]);
@@ -440,12 +436,12 @@ void snapshot_open_live_together(const struct process *targets, size_t count,
 				 struct err *errs)
 {
 	_cleanup_free_ struct opening *v = calloc(count, sizeof(*v));
+	bool again = v != NULL;
 
-	for (int try = 1; v && open_together(v, targets, count, config, errs, try == TRIES_MAX);)
-		try++;
+	for (int left = TRIES_MAX - 1; again; left--)
+		again = open_together(v, targets, count, config, errs, left > 0);
 	for (size_t i = 0; i < count; i++) {
 		ret[i] = NULL;
-		if (!v) errs[i] = (struct err){0};
 		if (!v)
 			err_set(&errs[i], ERR_NO_MEMORY, "snapshots of %zu processes", count);
 		else if (v[i].r && v[i].live)

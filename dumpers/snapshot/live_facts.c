@@ -280,6 +280,15 @@ void live_read_syscall(struct live *l, pid_t tid, struct snapshot_thread *t)
 	t->pc = values[count - 1];
 }
 
+static int make_xstate_room(struct snapshot_thread *t, struct err *e)
+{
+	t->xstate = malloc(live_xstate_room());
+	if (!t->xstate) return err_set(e, ERR_NO_MEMORY, "registers of a thread");
+	/* So that the pause does not wait for the pages. */
+	memset(t->xstate, 0, live_xstate_room());
+	return 0;
+}
+
 static int add_thread(struct live *l, pid_t tid, struct err *e)
 {
 	struct tracee *t;
@@ -299,12 +308,23 @@ static int add_thread(struct live *l, pid_t tid, struct err *e)
 	t = &l->tracees[l->tracee_count];
 	memset(t, 0, sizeof(*t));
 	t->tid = tid;
-	r = live_make_xstate_room(&t->facts, e);
+	r = make_xstate_room(&t->facts, e);
 	if (r) return r;
 	live_read_thread(l, tid, &t->facts);
 	l->known[tid / 8] |= (uint8_t)(1u << tid % 8);
 	l->tracee_count++;
 	return 0;
+}
+
+void live_forget_threads(struct live *l)
+{
+	for (size_t i = 0; i < l->tracee_count; i++)
+		free(l->tracees[i].facts.xstate);
+	free(l->tracees);
+	free(l->known);
+	l->tracees = NULL;
+	l->known = NULL;
+	l->tracee_count = l->tracee_cap = l->completed = 0;
 }
 
 /* As getdents64(2) fills it; glibc's readdir allocates, which a loop in the pause need not. */

@@ -167,6 +167,8 @@ char live_thread_state(struct live *l, pid_t tid);
 void live_read_syscall(struct live *l, pid_t tid, struct snapshot_thread *t);
 /* Adds every thread of task/ that is not known yet. */
 int live_scan_threads(struct live *l, size_t *ret_new, struct err *e);
+/* Empties that list; facts that were not published are gone. */
+void live_forget_threads(struct live *l);
 /* The value of a status line such as "SigCgt:", base 16; 0 if absent. */
 uint64_t live_status_hex(const char *status, const char *key);
 /* The text of task/TID/NAME; empty if it is not to be had. Returns its length. */
@@ -199,8 +201,6 @@ void live_detach_woken(struct live *l);
 bool live_has_children(struct live *l, pid_t tid);
 /* Bytes that the vector state of a thread may have. */
 size_t live_xstate_room(void);
-/* Gives a thread that buffer, if it has none. */
-int live_make_xstate_room(struct snapshot_thread *t, struct err *e);
 /* Did a seized thread stop or end? Takes its general registers when it stopped. */
 void live_poll_tracee(struct live *l, struct tracee *t);
 /* Takes the rest of the facts of a thread that stands, once: vector state, signals. */

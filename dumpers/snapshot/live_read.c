@@ -118,10 +118,7 @@ static void live_free(struct snapshot *s)
 
 	snapshot_live_release(s);
 	if (l->has_tracer) pthread_join(l->tracer, NULL);
-	for (size_t i = 0; i < l->tracee_count; i++)
-		free(l->tracees[i].facts.xstate);
-	free(l->tracees);
-	free(l->known);
+	live_forget_threads(l);
 	live_pages_done(l);
 	close_fd(&l->shared.fd);
 	for (size_t i = 0; i < l->foreign_count; i++)

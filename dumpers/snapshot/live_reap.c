@@ -131,18 +131,6 @@ static void wait_for_all(struct live *l, const struct inject_site *site, struct 
 	}
 }
 
-/* Empties the list: the facts of its threads are published. */
-static void forget_tracees(struct live *l)
-{
-	for (size_t i = 0; i < l->tracee_count; i++) {
-		free(l->tracees[i].facts.xstate);
-		l->tracees[i].facts.xstate = NULL;
-	}
-	l->tracee_count = l->completed = 0;
-	free(l->known);
-	l->known = NULL;
-}
-
 /*
  * With the main thread standing, for the frames go below what it uses of its stack; it is the first
  * choice to run the call, too.
@@ -185,7 +173,8 @@ void live_reap(struct live *l)
 		log_info("a zombie stays in process %d: %s", l->pid, why.text);
 		return;
 	}
-	forget_tracees(l);
+	/* The facts of the snapshot's are published. */
+	live_forget_threads(l);
 	if (live_scan_threads(l, &added, NULL) == 0) reap(l, &site, &z);
 	live_detach(l);
 	live_detach_woken(l);

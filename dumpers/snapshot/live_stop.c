@@ -74,16 +74,6 @@ size_t live_xstate_room(void)
 	return (size_t)MIN(frame ? frame : 16 * KIB, (uint64_t)SNAPSHOT_XSTATE_MAX);
 }
 
-int live_make_xstate_room(struct snapshot_thread *t, struct err *e)
-{
-	if (t->xstate) return 0;
-	t->xstate = malloc(live_xstate_room());
-	if (!t->xstate) return err_set(e, ERR_NO_MEMORY, "registers of a thread");
-	/* So that the pause does not wait for the pages. */
-	memset(t->xstate, 0, live_xstate_room());
-	return 0;
-}
-
 static void read_fpregs(struct snapshot_thread *t, pid_t tid)
 {
 	struct iovec v = {.iov_base = t->fpregs, .iov_len = sizeof(t->fpregs)};

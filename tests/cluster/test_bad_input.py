@@ -9,11 +9,8 @@ import pytest
 from lib.cluster import container, pod
 from lib.pods import CapturePod, module_namespace
 from lib.podsnap import refused
-from lib.rbac import allow, await_allowed, needed_rule
+from lib.rbac import allow, await_allowed, needed_rule, role_file, role_rules
 from lib.wait import wait_until
-
-RBAC_FILE = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
-                                          "images", "rbac-exec.yaml"))
 
 
 @pytest.fixture(scope="module", name="pods_namespace")
@@ -172,11 +169,6 @@ def test_server_that_does_not_answer(cluster_podsnap, target):
 
 # --- what they may -------------------------------------------------------------------------------
 
-def role(cluster):
-    """images/rbac-exec.yaml as an object."""
-    return json.loads(cluster.kubectl("create", "--dry-run=client", "-o", "json", "-f", RBAC_FILE))
-
-
 def workload(kind, name, namespace, api="apps/v1", **spec):
     """A workload whose pods run the deadlock."""
     labels = {"app": name}
@@ -193,7 +185,7 @@ def test_denied_says_the_rule_and_the_file_has_it(cluster, cluster_podsnap, targ
     """From no right at all, each refusal names the next rule, until it works."""
     namespace, user = target.namespace, "anna"
     kubeconfig = cluster.user(user)
-    allowed = {(group, resource, verb) for rule in role(cluster)["rules"]
+    allowed = {(group, resource, verb) for rule in role_rules(cluster, "exec")
                for group in rule["apiGroups"] for resource in rule["resources"]
                for verb in rule["verbs"]}
     command = ["capture", *target.where, "--kubeconfig", kubeconfig, "-o", tmp_path / "b"]
@@ -220,7 +212,7 @@ def test_the_file_is_enough(cluster, cluster_podsnap, namespace):
     command = ["stacks", "deploy/web", "-n", namespace, "--kubeconfig", kubeconfig]
     said = refused(cluster_podsnap, *command)
     assert needed_rule(said) == ("apps", "deployments", ["get"])
-    cluster.kubectl("apply", "-n", namespace, "-f", RBAC_FILE)
+    cluster.kubectl("apply", "-n", namespace, "-f", role_file("exec"))
     cluster.kubectl("create", "rolebinding", "podsnap", "-n", namespace,
                     "--role=podsnap-exec", f"--user={user}")
     await_allowed(cluster, namespace, user, "create", "pods/exec")
@@ -231,7 +223,7 @@ def test_every_verb_of_the_file_is_needed(cluster, cluster_podsnap, namespace):
     """Without any one of its verbs a command fails that works with all of them."""
     user = "carl"
     kubeconfig = cluster.user(user)
-    rules = role(cluster)["rules"]
+    rules = role_rules(cluster, "exec")
     cluster.apply(
         workload("Deployment", "web", namespace), workload("Job", "once", namespace, "batch/v1"),
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": namespace},

@@ -1,6 +1,5 @@
 """Ways into pods that exec does not lead into."""
 
-import json
 import os
 
 import pytest
@@ -9,10 +8,8 @@ from lib import bundle as bundles
 from lib.cluster import container
 from lib.pods import CapturePod, RESTRICTED
 from lib.podsnap import refused
-from lib.rbac import allow, await_allowed, needed_rule
+from lib.rbac import allow, await_allowed, needed_rule, role_rules
 
-RBAC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "images",
-                    "rbac-{}.yaml")
 FUNCTIONS = ["transfer_stock", "lock_ledger", "wait_for_work"]
 
 
@@ -73,7 +70,8 @@ def test_all_processes_of_the_target_and_none_of_ours(cluster, cluster_podsnap, 
     assert_idle(pod)
 
 
-def test_memory_limit_of_the_target_holds(cluster, cluster_podsnap, probe_image, namespace, tmp_path):
+def test_memory_limit_of_the_target_holds(cluster, cluster_podsnap, probe_image, namespace,
+                                          tmp_path):
     """The pod's limit counts our container too, and the largest process would be killed for it."""
     pod = bare_pod(cluster, namespace, "memory", 195, containers=[
         container("app", "/targets/memory", 195, image=cluster.image("distroless"),
@@ -136,9 +134,7 @@ def test_denied_says_the_rule_and_the_file_has_it(cluster, cluster_podsnap, prob
     user = "dora"
     kubeconfig = cluster.user(user)
     pod = bare_pod(cluster, namespace)
-    rules = {name: json.loads(cluster.kubectl("create", "--dry-run=client", "-o", "json", "-f",
-                                              RBAC.format(name)))["rules"]
-             for name in ("exec", "ephemeral")}
+    rules = {route: role_rules(cluster, route) for route in ("exec", "ephemeral")}
     command = ["ps", *pod.where, *probe_image, "--kubeconfig", kubeconfig]
     allow(cluster, namespace, user, rules["exec"], "dora")
     await_allowed(cluster, namespace, user, "create", "pods/exec")

@@ -1,8 +1,24 @@
 """Rights in the cluster: giving them, and reading which one an error asks for."""
 
+import json
+import os
 import re
 
 from lib.wait import wait_until
+
+IMAGES = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
+                                       "images"))
+
+
+def role_file(route):
+    """Where the least Role for a route is."""
+    return os.path.join(IMAGES, f"rbac-{route}.yaml")
+
+
+def role_rules(cluster, route):
+    """The rules of that Role."""
+    return json.loads(cluster.kubectl("create", "--dry-run=client", "-o", "json", "-f",
+                                      role_file(route)))["rules"]
 
 
 def allow(cluster, namespace, user, rules, name):

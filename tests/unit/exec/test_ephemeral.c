@@ -26,6 +26,14 @@ static cJSON *patched(const cJSON *pod, const char *target)
 	return cJSON_DetachItemFromArray(list, 0);
 }
 
+/* The rights of the container that a pod gets. */
+static cJSON *rights(const char *pod_text, const char *target)
+{
+	_cleanup_json_doc_ cJSON *pod = parse(pod_text), *c = patched(pod, target);
+
+	return cJSON_DetachItemFromObject(c, "securityContext");
+}
+
 static void it_shares_the_targets_processes_and_its_rights(void **state)
 {
 	_cleanup_json_doc_ cJSON *pod = parse(
@@ -47,25 +55,25 @@ static void it_shares_the_targets_processes_and_its_rights(void **state)
 
 static void the_pods_own_user_is_inherited(void **state)
 {
-	_cleanup_json_doc_ cJSON *pod =
-	    parse("{\"spec\":{\"securityContext\":{\"runAsUser\":5,\"runAsGroup\":6},"
-		  "\"containers\":[{\"name\":\"app\"}]},"
-		  "\"status\":{\"containerStatuses\":[{\"name\":\"app\",\"user\":{\"linux\":"
-		  "{\"uid\":5,\"gid\":6}}}]}}");
-	_cleanup_json_doc_ cJSON *c = patched(pod, "app");
+	_cleanup_json_doc_ cJSON *security =
+	    rights("{\"spec\":{\"securityContext\":{\"runAsUser\":5,\"runAsGroup\":6},"
+		   "\"containers\":[{\"name\":\"app\"}]},"
+		   "\"status\":{\"containerStatuses\":[{\"name\":\"app\",\"user\":{\"linux\":"
+		   "{\"uid\":5,\"gid\":6}}}]}}",
+		   "app");
 
-	assert_int_equal(cJSON_GetArraySize(json_doc_get(c, "securityContext")), 0);
+	assert_non_null(security);
+	assert_int_equal(cJSON_GetArraySize(security), 0);
 }
 
 static void a_sidecar_among_the_init_containers_has_rights_too(void **state)
 {
-	_cleanup_json_doc_ cJSON *pod =
-	    parse("{\"spec\":{\"containers\":[{\"name\":\"app\"}],\"initContainers\":["
-		  "{\"name\":\"proxy\",\"securityContext\":{\"runAsUser\":1337}}]},"
-		  "\"status\":{\"initContainerStatuses\":[{\"name\":\"proxy\",\"user\":{\"linux\":"
-		  "{\"uid\":1337,\"gid\":1338}}}]}}");
-	_cleanup_json_doc_ cJSON *c = patched(pod, "proxy");
-	const cJSON *security = json_doc_get(c, "securityContext");
+	_cleanup_json_doc_ cJSON *security =
+	    rights("{\"spec\":{\"containers\":[{\"name\":\"app\"}],\"initContainers\":["
+		   "{\"name\":\"proxy\",\"securityContext\":{\"runAsUser\":1337}}]},"
+		   "\"status\":{\"initContainerStatuses\":[{\"name\":\"proxy\",\"user\":{\"linux\":"
+		   "{\"uid\":1337,\"gid\":1338}}}]}}",
+		   "proxy");
 
 	assert_int_equal(json_doc_get(security, "runAsUser")->valueint, 1337);
 	assert_int_equal(json_doc_get(security, "runAsGroup")->valueint, 1338);
