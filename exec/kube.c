@@ -256,7 +256,7 @@ static int call(struct kube *k, const struct call *call, struct buf *ret, struct
 
 		r = call_once(k, call, url, &answer, e);
 		if (r < 0) return r;
-		if (answer.status == 200)
+		if (answer.status == 200 || answer.status == 201)
 			return ret ? buf_append(ret, answer.body.data, answer.body.len, e) : 0;
 		if (answer.status == 401 && !renewed) {
 			r = kube_refused(k, &again, e);
@@ -290,6 +290,18 @@ int kube_patch(struct kube *k, const char *path, const void *body, size_t len, s
 				   .body_len = len};
 
 	return call(k, &patch, NULL, e);
+}
+
+int kube_post(struct kube *k, const char *path, const void *body, size_t len, struct buf *ret,
+	      struct err *e)
+{
+	const struct call post = {.method = "POST",
+				  .path = path,
+				  .content_type = "application/json",
+				  .body = body,
+				  .body_len = len};
+
+	return call(k, &post, ret, e);
 }
 
 static int get_by_kube(void *ctx, const char *path, struct buf *ret, struct err *e)
