@@ -113,21 +113,36 @@ bool live_complete_some(struct live *l, size_t count)
 	return l->completed < l->tracee_count;
 }
 
+/*
+ * Has it come to its stop? 1: yes; 0: not yet; -1: it has ended. The stop is looked at and not
+ * taken: from a stop that was waited for the kernel drops the signal before which the thread stands
+ * (kernel/exit.c, wait_task_stopped), and if we died then, the target would never get it.
+ */
+static int look_for_stop(struct tracee *t)
+{
+	siginfo_t info = {0};
+
+	if (waitid(P_PID, (id_t)t->tid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
+		return errno == EINTR ? 0 : -1;
+	if (info.si_pid == 0) return 0;
+	if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) {
+		waitpid(t->tid, NULL, __WALL | WNOHANG);
+		return -1;
+	}
+	t->state = TRACEE_STOPPED;
+	/* No event: it stands before a signal. EVENT_STOP: our interrupt, or a group stop. */
+	t->signal = info.si_status >> 8 == 0 ? info.si_status : 0;
+	return 1;
+}
+
 void live_poll_tracee(struct live *l, struct tracee *t)
 {
 	struct iovec gregs = {.iov_base = t->facts.gregs, .iov_len = sizeof(t->facts.gregs)};
-	int status;
-	int r = waitpid(t->tid, &status, __WALL | WNOHANG);
+	int r = look_for_stop(t);
 
-	if (r == 0 || (r < 0 && errno == EINTR)) return;
-	if (r < 0 || !WIFSTOPPED(status)) {
-		forget(l, t);
-		return;
-	}
-	t->state = TRACEE_STOPPED;
+	if (r < 0) forget(l, t);
+	if (r <= 0) return;
 	t->taken = true;
-	/* No event: it stands before a signal. EVENT_STOP: our interrupt, or a group stop. */
-	t->signal = status >> 16 == 0 ? WSTOPSIG(status) : 0;
 	if (ptrace(PTRACE_GETREGSET, t->tid, (void *)(uintptr_t)NT_PRSTATUS, &gregs) == 0)
 		t->facts.gregs_len = gregs.iov_len;
 	live_repair_restart(l, t);
@@ -362,16 +377,10 @@ void live_stop_again(struct live *l)
 /* One that did not stop in time may stand by now. */
 static void catch_latecomer(struct live *l, struct tracee *t)
 {
-	int status;
+	int r = look_for_stop(t);
 
-	if (waitpid(t->tid, &status, __WALL | WNOHANG) <= 0) return;
-	if (!WIFSTOPPED(status)) {
-		t->state = TRACEE_GONE;
-		return;
-	}
-	t->state = TRACEE_STOPPED;
-	t->signal = status >> 16 == 0 ? WSTOPSIG(status) : 0;
-	live_repair_restart(l, t);
+	if (r < 0) t->state = TRACEE_GONE;
+	if (r > 0) live_repair_restart(l, t);
 }
 
 static void detach(struct live *l, struct tracee *t)
