@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-enum { ZOMBIES_MAX = 64, THREADS_TRIED_MAX = 16 };
+enum { ZOMBIES_MAX = 64 /* at a time */, THREADS_TRIED_MAX = 16 };
 #define STUCK_NS (10 * (uint64_t)NS_PER_MS)
 #define STOP_NS (500 * (uint64_t)NS_PER_MS)
 #define CALL_NS (1 * (uint64_t)NS_PER_S)
@@ -159,19 +159,22 @@ static void reap(struct live *l, const struct inject_site *site, struct zombies 
 	}
 }
 
-void live_reap(struct live *l)
+/* One short stop. True if there may be more to wait for. */
+static bool reap_some(struct live *l)
 {
 	struct zombies z;
 	struct inject_site site;
 	struct err why = {0};
 	size_t added;
+	bool full;
 
 	find_zombies(l, &z);
+	full = z.count == ZOMBIES_MAX;
 	/* It may have exec'ed since. */
-	if (!z.count || !live_list_threads(l, &l->live_tid, 1)) return;
+	if (!z.count || !live_list_threads(l, &l->live_tid, 1)) return false;
 	if (live_inject_find(l, &site, &why)) {
 		log_info("a zombie stays in process %d: %s", l->pid, why.text);
-		return;
+		return false;
 	}
 	/* The facts of the snapshot's are published. */
 	live_forget_threads(l);
@@ -180,4 +183,12 @@ void live_reap(struct live *l)
 	live_detach_woken(l);
 	if (z.count)
 		log_info("%zu zombies stay in process %d until the next capture", z.count, l->pid);
+	return full && !z.count;
+}
+
+void live_reap(struct live *l)
+{
+	/* Runs that were killed one after the other left one each. */
+	while (reap_some(l))
+		;
 }
