@@ -1,6 +1,7 @@
 #include "bundle/wire.h"
 
 #include "bundle/le.h"
+#include "bundle/outbox.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -17,14 +18,16 @@ struct queue {
 
 struct wire {
 	struct wire_config config;
-	struct queue in, out;
+	struct queue in;
+	/* Frames of the stream are kept until they are acknowledged, all others until written. */
+	struct outbox stream, control;
 	size_t taken; /* bytes of in that the frame given out last occupies */
 	uint64_t last_heard, last_sent;
-	uint64_t sent, acked, received; /* DATA payload bytes */
+	uint64_t sent, acked, received; /* stream offsets */
 	uint64_t sent_ack;
 	uint64_t received_plain; /* plain bytes that the received DATA stands for */
 	bool end_received;
-	struct sha256 digest; /* of DATA headers, whichever way they go */
+	struct sha256 digest; /* of DATA and ENTRY headers, whichever way they go */
 	struct err failure;   /* code 0: none */
 };
 
@@ -69,8 +72,6 @@ int wire_new(struct wire **ret, const struct wire_config *config, uint64_t now, 
 	w->last_heard = w->last_sent = now;
 	/* What wire_next leaves is less than a frame. */
 	buf_init(&w->in.buf, WIRE_HEADER_BYTES + WIRE_PAYLOAD_MAX + WIRE_FEED_MAX);
-	buf_init(&w->out.buf,
-		 config->window_bytes + WIRE_HEADER_BYTES + WIRE_PAYLOAD_MAX + 2 * WIRE_QUEUE_MAX);
 	sha256_init(&w->digest);
 	*ret = w;
 	return 0;
@@ -80,7 +81,8 @@ void wire_free(struct wire *w)
 {
 	if (!w) return;
 	buf_done(&w->in.buf);
-	buf_done(&w->out.buf);
+	outbox_done(&w->stream);
+	outbox_done(&w->control);
 	free(w);
 }
 
@@ -118,7 +120,7 @@ struct header {
 	uint64_t offset;
 };
 
-static bool has_offset(unsigned type)
+bool wire_is_stream(enum wire_type type)
 {
 	return type == WIRE_DATA || type == WIRE_ENTRY || type == WIRE_END;
 }
@@ -132,6 +134,9 @@ static bool length_fits(unsigned type, uint32_t len)
 	case WIRE_CANCEL:
 	case WIRE_BYE:
 		return len == 0;
+	case WIRE_DATA:
+	case WIRE_ENTRY:
+		return len > 0 && len <= WIRE_PAYLOAD_MAX;
 	default:
 		return len <= WIRE_PAYLOAD_MAX;
 	}
@@ -156,14 +161,14 @@ static int read_header(struct wire *w, const uint8_t *p, struct header *ret)
 	    .crc = le32_get(p + 12),
 	    .offset = le64_get(p + 16),
 	};
-	if (ret->type < WIRE_HELLO || ret->type > WIRE_BYE || le16_get(p + 6) != 0)
+	if (ret->type < WIRE_HELLO || ret->type > WIRE_TYPE_MAX || le16_get(p + 6) != 0)
 		return err_set(e, ERR_PROTOCOL,
 			       "the peer sent a frame of unknown type %u, flags %u", ret->type,
 			       le16_get(p + 6));
 	if (!length_fits(ret->type, ret->len))
 		return err_set(e, ERR_PROTOCOL, "the peer sent %" PRIu32 " bytes as frame type %u",
 			       ret->len, ret->type);
-	expected = has_offset(ret->type) ? w->received : 0;
+	expected = wire_is_stream(ret->type) ? w->received : 0;
 	if (ret->offset != expected)
 		return err_set(e, ERR_PROTOCOL,
 			       "the peer's frame of type %u is at stream offset %" PRIu64
@@ -189,20 +194,21 @@ static int take_ack(struct wire *w, uint64_t offset)
 			       " were sent, %" PRIu64 " acknowledged before",
 			       offset, w->sent, w->acked);
 	w->acked = offset;
+	outbox_drop(&w->stream, offset);
 	return 0;
 }
 
-static int take_data(struct wire *w, const struct header *h, const uint8_t *payload)
+static int take_stream(struct wire *w, const struct header *h, const uint8_t *payload)
 {
 	if (w->sent > 0)
 		return err_set(&w->failure, ERR_PROTOCOL, "the peer sent data to a sender of data");
 	if (w->end_received)
 		return err_set(&w->failure, ERR_PROTOCOL, "the peer sent data after its end");
-	if (h->type == WIRE_DATA) {
-		sha256_update(&w->digest, payload - WIRE_HEADER_BYTES, WIRE_HEADER_BYTES);
-		w->received += h->len;
-		w->received_plain += h->len >= 4 ? le32_get(payload) : 0;
-	}
+	w->end_received = h->type == WIRE_END;
+	if (w->end_received) return 0;
+	sha256_update(&w->digest, payload - WIRE_HEADER_BYTES, WIRE_HEADER_BYTES);
+	w->received += h->len;
+	if (h->type == WIRE_DATA) w->received_plain += h->len >= 4 ? le32_get(payload) : 0;
 	return 0;
 }
 
@@ -219,10 +225,8 @@ static int take_frame(struct wire *w, const struct header *h, const uint8_t *pay
 	case WIRE_DATA:
 	case WIRE_ENTRY:
 	case WIRE_END:
-		r = take_data(w, h, payload);
-		if (r < 0) return r;
-		w->end_received = h->type == WIRE_END;
-		return 1;
+		r = take_stream(w, h, payload);
+		return r < 0 ? r : 1;
 	default:
 		return 1;
 	}
@@ -265,10 +269,19 @@ int wire_next(struct wire *w, struct wire_frame *ret, struct err *e)
 
 /* --- output --- */
 
-/* DATA bytes that wait for an acknowledgement, written or not. */
-static uint64_t unacked(const struct wire *w)
+static bool is_full(const struct wire *w, enum wire_type type)
 {
-	return w->sent - w->acked;
+	return wire_is_stream(type) ? !wire_may_send(w) : w->control.bytes > WIRE_QUEUE_MAX;
+}
+
+static void write_header(const struct wire *w, enum wire_type type, size_t len, uint8_t *p)
+{
+	memset(p, 0, WIRE_HEADER_BYTES);
+	memcpy(p, magic, sizeof(magic));
+	p[4] = WIRE_VERSION;
+	p[5] = (uint8_t)type;
+	le32_put(p + 8, (uint32_t)len);
+	le64_put(p + 16, wire_is_stream(type) ? w->sent : 0);
 }
 
 /* Queues header and payload; the payload may come in two parts. */
@@ -276,32 +289,23 @@ static int send_parts(struct wire *w, enum wire_type type, const void *head, siz
 		      const void *body, size_t body_len, struct err *e)
 {
 	size_t len = head_len + body_len;
-	uint8_t h[WIRE_HEADER_BYTES] = {0};
-	uint32_t crc;
-	int r;
+	/* END is never dropped: that it arrived is said by BYE. */
+	uint64_t end = type == WIRE_END ? UINT64_MAX : w->sent + len;
+	uint8_t *p;
 
 	if (!length_fits(type, (uint32_t)MIN(len, (size_t)UINT32_MAX)))
 		return err_set(e, ERR_INTERNAL, "%zu bytes as a frame of type %d", len, (int)type);
-	if (queue_len(&w->out) > w->config.window_bytes + WIRE_QUEUE_MAX)
-		return err_set(e, ERR_LIMIT, "the peer takes nothing: %zu bytes wait",
-			       queue_len(&w->out));
-	memcpy(h, magic, sizeof(magic));
-	h[4] = WIRE_VERSION;
-	h[5] = (uint8_t)type;
-	le32_put(h + 8, (uint32_t)len);
-	le64_put(h + 16, has_offset(type) ? w->sent : 0);
-	crc = crc32c(frame_crc(h, head, head_len), body, body_len);
-	le32_put(h + 12, crc);
-	/* Room for all of it first: half a frame must never be queued. */
-	if (WIRE_HEADER_BYTES + len > w->out.buf.max - queue_len(&w->out))
-		return err_set(e, ERR_LIMIT, "no room in the queue for %zu bytes", len);
-	r = queue_append(&w->out, h, sizeof(h), e);
-	if (r < 0) return r;
-	r = queue_append(&w->out, head, head_len, e);
-	if (r == 0) r = queue_append(&w->out, body, body_len, e);
-	/* The header is out of reach then. */
-	if (r < 0) return err_set(&w->failure, ERR_NO_MEMORY, "no memory for output");
-	if (type == WIRE_DATA) sha256_update(&w->digest, h, sizeof(h));
+	if (is_full(w, type)) return err_set(e, ERR_LIMIT, "the peer takes nothing now");
+	p = outbox_add(wire_is_stream(type) ? &w->stream : &w->control, w->sent, end,
+		       WIRE_HEADER_BYTES + len);
+	if (!p) return err_set(e, ERR_NO_MEMORY, "no memory for %zu bytes of output", len);
+	write_header(w, type, len, p);
+	if (head_len) memcpy(p + WIRE_HEADER_BYTES, head, head_len);
+	if (body_len) memcpy(p + WIRE_HEADER_BYTES + head_len, body, body_len);
+	le32_put(p + 12, crc32c(0, p, WIRE_HEADER_BYTES + len));
+	if (!wire_is_stream(type) || type == WIRE_END) return 0;
+	sha256_update(&w->digest, p, WIRE_HEADER_BYTES);
+	w->sent = end;
 	return 0;
 }
 
@@ -317,12 +321,11 @@ int wire_send(struct wire *w, enum wire_type type, const void *payload, size_t l
 
 bool wire_may_send(const struct wire *w)
 {
-	uint64_t window = w->config.window_bytes;
+	const size_t frame_max = WIRE_HEADER_BYTES + WIRE_PAYLOAD_MAX;
+	size_t window = w->config.window_bytes;
 
 	if (w->failure.code != 0) return false;
-	if (queue_len(&w->out) > window + WIRE_QUEUE_MAX) return false;
-	return unacked(w) == 0 ||
-	       (window >= WIRE_PAYLOAD_MAX && unacked(w) <= window - WIRE_PAYLOAD_MAX);
+	return !w->stream.first || (window >= frame_max && w->stream.bytes <= window - frame_max);
 }
 
 int wire_send_data(struct wire *w, const struct bundle_frame *frame, struct err *e)
@@ -334,12 +337,8 @@ int wire_send_data(struct wire *w, const struct bundle_frame *frame, struct err 
 	if (frame->len > BUNDLE_FRAME_MAX)
 		return err_set(e, ERR_INTERNAL, "a zstd frame of %zu bytes", frame->len);
 	if (w->received > 0) return err_set(e, ERR_INTERNAL, "data sent by a receiver of data");
-	if (!wire_may_send(w)) return err_set(e, ERR_LIMIT, "the window is full");
 	le32_put(plain_len, frame->plain_len);
-	r = send_parts(w, WIRE_DATA, plain_len, sizeof(plain_len), frame->data, frame->len, e);
-	if (r < 0) return r;
-	w->sent += sizeof(plain_len) + frame->len;
-	return 0;
+	return send_parts(w, WIRE_DATA, plain_len, sizeof(plain_len), frame->data, frame->len, e);
 }
 
 int wire_send_ack(struct wire *w, uint64_t offset, struct err *e)
@@ -359,19 +358,61 @@ int wire_send_ack(struct wire *w, uint64_t offset, struct err *e)
 	return r;
 }
 
+/* A frame that was begun is written to its end; then what is not of the stream goes first. */
+static struct outbox *writable(const struct wire *w)
+{
+	bool stream = !outbox_is_at_frame(&w->stream) || !w->control.unwritten;
+
+	return (struct outbox *)(stream ? &w->stream : &w->control);
+}
+
 size_t wire_output(const struct wire *w, const void **ret)
 {
-	size_t len = queue_len(&w->out);
-
-	*ret = len > 0 ? queue_data(&w->out) : NULL;
-	return len;
+	return outbox_output(writable(w), ret);
 }
 
 void wire_written(struct wire *w, size_t len, uint64_t now)
 {
 	if (len == 0) return;
-	queue_drop(&w->out, MIN(len, queue_len(&w->out)));
+	outbox_written(writable(w), len);
+	outbox_drop(&w->control, UINT64_MAX);
+	outbox_drop(&w->stream, w->acked);
 	w->last_sent = MAX(w->last_sent, now);
+}
+
+/* What the log says is not lost with a connection. */
+static void keep_logs(struct wire *w)
+{
+	struct outbox kept = {0};
+
+	for (const struct outbox_frame *f = w->control.first; f; f = f->next) {
+		uint8_t *p = f->bytes[5] == WIRE_LOG ? outbox_add(&kept, 0, 0, f->len) : NULL;
+
+		if (p) memcpy(p, f->bytes, f->len);
+	}
+	outbox_done(&w->control);
+	w->control = kept;
+}
+
+int wire_reconnect(struct wire *w, uint64_t peer_received, uint64_t now, struct err *e)
+{
+	int r = check_alive(w, e);
+
+	if (r < 0) return r;
+	/* Nothing is kept once all was acknowledged. */
+	if (!outbox_rewind(&w->stream, peer_received) &&
+	    (w->stream.first || peer_received != w->sent))
+		return err_set(e, ERR_PROTOCOL,
+			       "the stream cannot go on at offset %" PRIu64 ": %" PRIu64
+			       " bytes were sent, %" PRIu64 " acknowledged",
+			       peer_received, w->sent, w->acked);
+	w->acked = MAX(w->acked, peer_received);
+	outbox_drop(&w->stream, w->acked);
+	keep_logs(w);
+	buf_clear(&w->in.buf);
+	w->in.start = w->taken = 0;
+	w->last_heard = w->last_sent = now;
+	return 0;
 }
 
 uint64_t wire_sent(const struct wire *w)
@@ -408,7 +449,9 @@ static uint64_t later(uint64_t when, uint64_t by)
 
 static uint64_t ping_deadline(const struct wire *w)
 {
-	return queue_len(&w->out) > 0 ? UINT64_MAX : later(w->last_sent, w->config.ping_ns);
+	const void *output;
+
+	return wire_output(w, &output) > 0 ? UINT64_MAX : later(w->last_sent, w->config.ping_ns);
 }
 
 uint64_t wire_deadline(const struct wire *w)
@@ -421,11 +464,9 @@ int wire_tick(struct wire *w, uint64_t now, struct err *e)
 	int r = check_alive(w, e);
 
 	if (r < 0) return r;
-	if (now >= later(w->last_heard, w->config.silence_ns)) {
-		err_set(&w->failure, ERR_TIMEOUT, "the peer was silent for %" PRIu64 " ms",
-			(now - w->last_heard) / NS_PER_MS);
-		return fail(w, e);
-	}
+	if (now >= later(w->last_heard, w->config.silence_ns))
+		return err_set(e, ERR_TIMEOUT, "the peer was silent for %" PRIu64 " ms",
+			       (now - w->last_heard) / NS_PER_MS);
 	if (now < ping_deadline(w)) return 0;
 	return send_parts(w, WIRE_PING, NULL, 0, NULL, 0, e);
 }

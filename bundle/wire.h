@@ -5,19 +5,23 @@
  *
  *   0 u32 magic "PSW1"    4 u8 major version    5 u8 type    6 u16 flags (0)
  *   8 u32 payload length  12 u32 crc32c (header with this field 0, then payload)
- *  16 u64 stream offset: of DATA, ENTRY and END, bytes of DATA payloads before it; else 0
+ *  16 u64 stream offset: of DATA, ENTRY and END, payload bytes of DATA and ENTRY before it; else 0
  *
- * A stream offset counts whole DATA payloads (plain length and zstd frame); ACK and END speak of
- * the same bytes. DATA goes one way only.
+ * DATA, ENTRY and END are the stream: numbered by their offset, acknowledged, and sent again where
+ * a connection was lost. ACK, RESUME and END speak of the same offsets. The stream goes one way.
  *
- * Delivery: the receiver of DATA acknowledges (ACK) what it has durably handed on; the sender keeps
- * at most window_bytes unacknowledged and wire_may_send says when to go on. Loss is silence: each
- * side sends PING after ping_ns without sending and gives the peer up after silence_ns without a
- * byte. Completion is END {bytes, SHA-256 of all DATA payloads} from the sender, BYE from the
+ * Delivery: the receiver of the stream acknowledges (ACK) what it has durably handed on; the sender
+ * keeps at most window_bytes unacknowledged and wire_may_send says when to go on. Loss is silence:
+ * each side sends PING after ping_ns without sending and gives the connection up after silence_ns
+ * without a byte. Completion is END {bytes, SHA-256 over the stream} from the sender, BYE from the
  * receiver; nothing else is.
  *
- * Any error of wire_feed, wire_next and wire_tick but -ERR_LIMIT is final: every later call of
- * these returns it again. There is no resynchronisation.
+ * Resumption: after a loss the receiver comes back over another connection and, greeted by a probe
+ * of its own, says RESUME with the token of the HELLO it had first and the offset that it has
+ * reached. The sender says RESUMED and goes on from there; the receiver sends nothing between.
+ *
+ * Any error of wire_feed and wire_next but -ERR_LIMIT is final: every later call of these returns
+ * it again. There is no resynchronisation.
  */
 #ifndef BUNDLE_WIRE_H
 #define BUNDLE_WIRE_H
@@ -34,11 +38,14 @@ enum wire_type {
 	WIRE_LOG,       /* probe: u8 level, text */
 	WIRE_READ,      /* client: remote snapshot, reserved */
 	WIRE_READ_REPLY,
-	WIRE_ACK,    /* receiver: u64 stream offset */
-	WIRE_PING,   /* either, empty */
-	WIRE_CANCEL, /* client: clean up now */
-	WIRE_END,    /* probe: struct wire_end */
-	WIRE_BYE,    /* client, after END was checked and the bundle is safe; the probe exits 0 */
+	WIRE_ACK,     /* receiver: u64 stream offset */
+	WIRE_PING,    /* either, empty */
+	WIRE_CANCEL,  /* client: clean up now */
+	WIRE_END,     /* probe: struct wire_end */
+	WIRE_BYE,     /* client, after END was checked and the bundle is safe; the probe exits 0 */
+	WIRE_RESUME,  /* client, instead of REQUEST: struct wire_resume */
+	WIRE_RESUMED, /* probe: it goes on (code 0), or why it does not: struct err */
+	WIRE_TYPE_MAX = WIRE_RESUMED,
 };
 
 enum {
@@ -48,7 +55,7 @@ enum {
 	WIRE_PAYLOAD_MAX = 4 + BUNDLE_FRAME_MAX, /* of any frame: a DATA frame's */
 	WIRE_FEED_MAX = 1 << 20, /* what wire_feed always takes after wire_next returned 0 */
 	WIRE_RESULT_MAX = 60 << 10,
-	WIRE_QUEUE_MAX = 1 << 20, /* bytes of queued output beside the window */
+	WIRE_QUEUE_MAX = 1 << 20, /* bytes of queued output beside the stream */
 };
 
 struct wire_hello {
@@ -57,6 +64,10 @@ struct wire_hello {
 	uint8_t exe_sha256[SHA256_BYTES]; /* of /proc/self/exe */
 	uint8_t token[WIRE_TOKEN_BYTES];
 	char version[32];
+};
+struct wire_resume {
+	uint8_t token[WIRE_TOKEN_BYTES]; /* of the HELLO that began the stream */
+	uint64_t received;               /* the stream offset to go on from */
 };
 struct wire_progress {
 	uint64_t plain_done, plain_total; /* total 0: not known yet */
@@ -80,8 +91,9 @@ struct wire_frame {
 
 struct wire_config {
 	uint64_t ping_ns, silence_ns; /* 0: never ping; never give up */
-	size_t window_bytes;          /* sender's unacknowledged DATA bytes, <= 1 GiB; one frame
-				       * may always be under way, however small the window */
+	size_t window_bytes;          /* of the stream that are kept until they are acknowledged,
+				       * headers included, <= 1 GiB; one frame may always be
+				       * under way, however small the window */
 };
 struct wire;
 int wire_new(struct wire **ret, const struct wire_config *config, uint64_t now, struct err *e);
@@ -95,32 +107,38 @@ int wire_feed(struct wire *w, const void *data, size_t len, uint64_t now, struct
  * DATA after END. */
 int wire_next(struct wire *w, struct wire_frame *ret, struct err *e);
 
+/* DATA, ENTRY and END. */
+bool wire_is_stream(enum wire_type type);
 /* Output: frames are queued, wire_output says what to write (valid until the next wire_send or
  * wire_written), wire_written how much of it was written. Sending is -ERR_LIMIT, and nothing is
- * queued, while WIRE_QUEUE_MAX bytes beside the window wait to be written: write, then again. */
+ * queued, while the window (of the stream) or WIRE_QUEUE_MAX bytes (of what else there is) wait:
+ * write, or wait for an ACK, then again. What is not of the stream overtakes it. */
 int wire_send(struct wire *w, enum wire_type type, const void *payload, size_t len, struct err *e);
-/* -ERR_LIMIT unless wire_may_send. */
 int wire_send_data(struct wire *w, const struct bundle_frame *frame, struct err *e);
 /* offset <= wire_received; -ERR_USAGE past that. */
 int wire_send_ack(struct wire *w, uint64_t offset, struct err *e);
 size_t wire_output(const struct wire *w, const void **ret);
 void wire_written(struct wire *w, size_t len, uint64_t now);
-/* Room in the window and in the queue for another DATA frame. */
+/* Room in the window for another frame of the stream. */
 bool wire_may_send(const struct wire *w);
-/* DATA bytes sent and acknowledged so far. */
+/* Another connection to the same peer: what arrived in part, and what was queued beside the stream,
+ * but for LOG, is dropped; the stream is sent again from peer_received on (0 where nothing was
+ * sent). -ERR_PROTOCOL, and nothing has changed, if no frame that is kept begins there. */
+int wire_reconnect(struct wire *w, uint64_t peer_received, uint64_t now, struct err *e);
+/* Stream offsets: sent and acknowledged so far. */
 uint64_t wire_sent(const struct wire *w);
 uint64_t wire_acked(const struct wire *w);
-/* DATA bytes that wire_next gave out so far. */
+/* The stream offset up to which wire_next gave frames out. */
 uint64_t wire_received(const struct wire *w);
-/* Of the DATA so far, sent or received: the bytes of the payloads, and SHA-256 of the headers,
- * which hold a CRC of each payload. What END carries, and what the receiver of END holds against
- * it. */
+/* Of the stream so far, sent or received: the bytes of the payloads, and SHA-256 of the headers,
+ * which hold a CRC of each payload, without END. What END carries, and what its receiver holds
+ * against it. */
 void wire_digest(const struct wire *w, uint8_t ret_sha256[SHA256_BYTES], uint64_t *ret_bytes);
 
 /* When wire_tick must be called at the latest (monotonic ns); UINT64_MAX: never. While output waits
  * to be written no PING is due: what waits says as much. */
 uint64_t wire_deadline(const struct wire *w);
-/* Queues a PING when due; -ERR_TIMEOUT when the peer was silent for too long. */
+/* Queues a PING when due; -ERR_TIMEOUT while the peer is silent for too long. */
 int wire_tick(struct wire *w, uint64_t now, struct err *e);
 
 /*
@@ -135,6 +153,11 @@ int wire_decode_hello(const void *data, size_t len, struct wire_hello *ret, stru
 int wire_encode_entry(const struct bundle_entry *entry, struct buf *ret, struct err *e);
 /* The caller calls bundle_entry_done on *ret. */
 int wire_decode_entry(const void *data, size_t len, struct bundle_entry *ret, struct err *e);
+int wire_encode_resume(const struct wire_resume *resume, struct buf *ret, struct err *e);
+int wire_decode_resume(const void *data, size_t len, struct wire_resume *ret, struct err *e);
+/* Code, text and hint; code 0: the stream goes on. */
+int wire_encode_resumed(const struct err *why, struct buf *ret, struct err *e);
+int wire_decode_resumed(const void *data, size_t len, struct err *ret_why, struct err *e);
 int wire_encode_progress(const struct wire_progress *p, struct buf *ret, struct err *e);
 int wire_decode_progress(const void *data, size_t len, struct wire_progress *ret, struct err *e);
 int wire_encode_end(const struct wire_end *end, struct buf *ret, struct err *e);

@@ -231,6 +231,51 @@ int wire_decode_entry(const void *data, size_t len, struct bundle_entry *ret, st
 	return r;
 }
 
+int wire_encode_resume(const struct wire_resume *resume, struct buf *ret, struct err *e)
+{
+	int r = buf_append(ret, resume->token, sizeof(resume->token), e);
+
+	return r < 0 ? r : put_u64(ret, resume->received, e);
+}
+
+int wire_decode_resume(const void *data, size_t len, struct wire_resume *ret, struct err *e)
+{
+	struct cursor c = {data, len, false};
+	struct wire_resume resume = {0};
+	int r;
+
+	take_bytes(&c, resume.token, sizeof(resume.token));
+	resume.received = take_u64(&c);
+	r = cursor_end(&c, "resumption", e);
+	if (r == 0) *ret = resume;
+	return r;
+}
+
+int wire_encode_resumed(const struct err *why, struct buf *ret, struct err *e)
+{
+	int r = put_u32(ret, (uint32_t)why->code, e);
+
+	if (r == 0) r = put_text(ret, why->text, sizeof(why->text), e);
+	if (r == 0) r = put_text(ret, why->hint, sizeof(why->hint), e);
+	return r;
+}
+
+int wire_decode_resumed(const void *data, size_t len, struct err *ret_why, struct err *e)
+{
+	struct cursor c = {data, len, false};
+	struct err why = {0};
+	uint32_t code = take_u32(&c);
+	int r;
+
+	take_text(&c, why.text, sizeof(why.text));
+	take_text(&c, why.hint, sizeof(why.hint));
+	if (code >= ERR_CODE_COUNT) c.bad = true;
+	why.code = (int)code;
+	r = cursor_end(&c, "answer to a resumption", e);
+	if (r == 0) *ret_why = why;
+	return r;
+}
+
 int wire_encode_progress(const struct wire_progress *p, struct buf *ret, struct err *e)
 {
 	int r = put_u64(ret, p->plain_done, e);

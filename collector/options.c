@@ -51,6 +51,18 @@ const struct option_def option_table[OPT_COUNT] = {
 			 .help = "an image that holds this version's podsnap-probe, for ephemeral "
 				 "containers",
 			 .verbs = VERBS_LIVE},
+    [OPT_RESUME_WINDOW] =
+	{.name = "resume-window",
+	 .env = "PODSNAP_RESUME_WINDOW",
+	 .key = "kube.resume-window",
+	 .type = OPTION_DURATION,
+	 .min = 0,
+	 .max = 600 * SECOND,
+	 .def = "60s",
+	 .help =
+	     "after a lost connection, for how long podsnap tries to go on where it was, and the "
+	     "probe waits for it in the pod; 0: a lost connection is the end",
+	 .verbs = VERBS_LIVE},
     [OPT_OUTPUT] = {.name = "output",
 		    .short_name = 'o',
 		    .env = "PODSNAP_OUTPUT",
@@ -314,9 +326,11 @@ const struct option_def option_table[OPT_COUNT] = {
     [OPT_HELP] = {.name = "help", .short_name = 'h', .type = OPTION_BOOL, .help = "this text"},
 };
 
-const size_t probe_option_ids[] = {
-    OPT_VERB,         OPT_PID,       OPT_ALL,        OPT_JSON,    OPT_FULL,    OPT_WIDE,
-    OPT_SNAPSHOT,     OPT_MAX_PAUSE, OPT_MAX_MEMORY, OPT_CORE,    OPT_MODULES, OPT_SHOW_SECRETS,
-    OPT_LEVEL,        OPT_THREADS,   OPT_CPU_LIMIT,  OPT_VERBOSE, OPT_TRACE,   OPT_COREDUMP_FILTER,
-    OPT_EXCLUDE_FILES};
+const size_t probe_option_ids[] = {OPT_VERB,          OPT_PID,          OPT_ALL,
+				   OPT_JSON,          OPT_FULL,         OPT_WIDE,
+				   OPT_SNAPSHOT,      OPT_MAX_PAUSE,    OPT_MAX_MEMORY,
+				   OPT_CORE,          OPT_MODULES,      OPT_SHOW_SECRETS,
+				   OPT_LEVEL,         OPT_THREADS,      OPT_CPU_LIMIT,
+				   OPT_VERBOSE,       OPT_TRACE,        OPT_COREDUMP_FILTER,
+				   OPT_EXCLUDE_FILES, OPT_RESUME_WINDOW};
 const size_t probe_option_count = ARRAY_SIZE(probe_option_ids);

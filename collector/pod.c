@@ -13,7 +13,7 @@ extern const uint8_t embedded_probe_x86_64[], embedded_probe_x86_64_end[];
 
 enum { WINDOW_BYTES = 16 << 20 };
 #define PING_NS (1ull * NS_PER_S)
-#define SILENCE_NS (30ull * NS_PER_S)
+#define SILENCE_NS (15ull * NS_PER_S)
 
 const void *embedded_probe(uint16_t e_machine, size_t *ret_len)
 {
@@ -148,6 +148,7 @@ int pod_run(struct kube *kube, const struct pod_target *target, const struct opt
 	    .request_len = text.len,
 	    .ping_ns = PING_NS,
 	    .silence_ns = SILENCE_NS,
+	    .resume_ns = (uint64_t)option_int(options, OPT_RESUME_WINDOW),
 	    .window_bytes = WINDOW_BYTES,
 	    .cancel = &cancel_requested,
 	    .cancel_fd = cancel_fd(),

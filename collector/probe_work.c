@@ -69,11 +69,22 @@ int probe_link_check(struct probe_link *link, struct err *e)
 	return r;
 }
 
+/* With the lock: until the window has room, or the link is closed. */
+static int await_window(struct probe_link *link, struct err *e)
+{
+	while (!link->closed && !wire_may_send(link->wire)) {
+		pthread_cond_wait(&link->room, &link->lock);
+	}
+	return link->closed ? gone(e) : 0;
+}
+
 int probe_link_send(struct probe_link *link, enum wire_type type, const void *payload, size_t len,
 		    struct err *e)
 {
 	pthread_mutex_lock(&link->lock);
-	int r = link->closed ? gone(e) : wire_send(link->wire, type, payload, len, e);
+	int r = link->closed ? gone(e) : 0;
+	if (!r && wire_is_stream(type)) r = await_window(link, e);
+	if (!r) r = wire_send(link->wire, type, payload, len, e);
 	pthread_mutex_unlock(&link->lock);
 	wake(link);
 	return r;
@@ -82,10 +93,8 @@ int probe_link_send(struct probe_link *link, enum wire_type type, const void *pa
 int probe_link_send_data(struct probe_link *link, const struct bundle_frame *frame, struct err *e)
 {
 	pthread_mutex_lock(&link->lock);
-	while (!link->closed && !wire_may_send(link->wire)) {
-		pthread_cond_wait(&link->room, &link->lock);
-	}
-	int r = link->closed ? gone(e) : wire_send_data(link->wire, frame, e);
+	int r = await_window(link, e);
+	if (!r) r = wire_send_data(link->wire, frame, e);
 	pthread_mutex_unlock(&link->lock);
 	wake(link);
 	return r;
@@ -146,23 +155,23 @@ static int run_verb(struct probe_work *w, struct packer *packer, struct buf *res
 		       verb ? verb : "");
 }
 
-static void send_end(struct probe_work *w, int error, const struct err *why,
-		     const struct buf *result)
+/* The last word: why it failed (NULL: it did not), and what it found. */
+static void send_end(struct probe_link *link, const struct err *why, const struct buf *result)
 {
 	struct wire_end *end = calloc(1, sizeof *end);
 	_cleanup_buf_ struct buf payload = BUF_INIT(64 * KIB);
 	if (!end) return;
-	pthread_mutex_lock(&w->link->lock);
-	wire_digest(w->link->wire, end->sha256, &end->data_bytes);
-	pthread_mutex_unlock(&w->link->lock);
-	if (error) {
-		end->error_code = -error;
+	pthread_mutex_lock(&link->lock);
+	wire_digest(link->wire, end->sha256, &end->data_bytes);
+	pthread_mutex_unlock(&link->lock);
+	if (why) {
+		end->error_code = why->code;
 		snprintf(end->text, sizeof end->text, "%s", why->text);
 		snprintf(end->hint, sizeof end->hint, "%s", why->hint);
 	}
 	snprintf(end->result_json, sizeof end->result_json, "%s", result->data ? result->data : "");
 	if (!wire_encode_end(end, &payload, NULL)) {
-		(void)probe_link_send(w->link, WIRE_END, payload.data, payload.len, NULL);
+		(void)probe_link_send(link, WIRE_END, payload.data, payload.len, NULL);
 	}
 	free(end);
 }
@@ -226,7 +235,7 @@ static void *work_main(void *arg)
 	if (!r) r = packer_new(&packer, &config, &w->out, &e);
 	if (!r) r = run_verb(w, packer, &result, &e);
 	packer_free(packer);
-	send_end(w, r, &e, &result);
+	send_end(w->link, r ? &e : NULL, &result);
 	return NULL;
 }
 
@@ -253,6 +262,11 @@ int probe_work_start(struct probe_link *link, const void *request, size_t len,
 	}
 	*ret = w;
 	return 0;
+}
+
+uint64_t probe_work_resume_ns(const struct probe_work *work)
+{
+	return (uint64_t)option_int(work->options, OPT_RESUME_WINDOW);
 }
 
 void probe_work_end(struct probe_work *work)

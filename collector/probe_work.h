@@ -12,15 +12,14 @@ struct probe_link {
 	pthread_cond_t room; /* the window opened, output was written, or closed was set */
 	struct wire *wire;
 	int wakeup_fd; /* eventfd: there is new output */
-	bool closed;   /* the client is gone: every send fails */
-	bool said_bye; /* I/O thread only */
+	bool closed;   /* the client is gone for good: every send fails */
 };
 int probe_link_init(struct probe_link *link, const struct wire_config *config, struct err *e);
 /* Makes every present and later send of the worker fail with -ERR_CANCELLED. */
 void probe_link_close(struct probe_link *link);
+/* Waits for the window with what is of the stream. */
 int probe_link_send(struct probe_link *link, enum wire_type type, const void *payload, size_t len,
 		    struct err *e);
-/* Waits for the window. */
 int probe_link_send_data(struct probe_link *link, const struct bundle_frame *frame, struct err *e);
 void probe_link_drain_wakeup(struct probe_link *link);
 /* 0, or -ERR_CANCELLED once closed. */
@@ -30,6 +29,8 @@ struct probe_work;
 /* request: NUL-separated options, copied. */
 int probe_work_start(struct probe_link *link, const void *request, size_t len,
 		     struct probe_work **ret, struct err *e);
+/* For how long the request wants a lost client to be waited for; 0: not at all. */
+uint64_t probe_work_resume_ns(const struct probe_work *work);
 /* Waits for the thread; NULL-safe. The link is closed or the work is done. */
 void probe_work_end(struct probe_work *work);
 

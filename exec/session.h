@@ -17,6 +17,9 @@ struct session_config {
 	const void *request; /* NUL-separated options; borrowed */
 	size_t request_len;
 	uint64_t ping_ns, silence_ns;
+	/* For how long a lost connection is tried to be made up for by another, over which the
+	 * probe goes on; 0: not at all. The probe must be asked to wait for as long. */
+	uint64_t resume_ns;
 	size_t window_bytes;
 	/* Set from a signal handler's thread: CANCEL is sent, and the session ends with
 	 * -ERR_CANCELLED once the probe is gone or after a few seconds. */
@@ -37,8 +40,8 @@ struct session_config {
  * their CRC; each is acknowledged when out took it. 0 only after an END without an error whose byte
  * count and digest match what came; its content is in *ret_end. An END with an error becomes that
  * error. Anything else (stream cut, silence, status on channel 3 before END) is an error, never
- * success. *ret_greeted: the probe ran and spoke, so that another way into the pod would not lead
- * further.
+ * success; of a connection that was lost, after it was tried to go on over another. *ret_greeted:
+ * the probe ran and spoke, so that another way into the pod would not lead further.
  */
 int session_run(struct kube *k, const struct pod_target *target,
 		const struct session_config *config, struct bundle_output *out,

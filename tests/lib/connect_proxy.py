@@ -2,29 +2,62 @@
 
     connect_proxy.py LOG [--login USER:PASSWORD] [--first COMMAND]
 
-prints its port and serves until its stdin ends; COMMAND is run before the first answer.
+prints its port and serves until its stdin ends; COMMAND is run before the first answer. Lines on
+stdin do something to the connections that there are: "reset" ends them with RST on both sides,
+"silence" forwards nothing more and leaves them open; "refuse" takes no more of them. Each is
+answered by a line when it is done.
 """
 
 import argparse
 import base64
+import contextlib
 import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 
 
-def relay(one, other):
-    """Bytes both ways until one side ends."""
-    peers = {one: other, other: one}
-    while True:
-        for ready in select.select(list(peers), [], [])[0]:
-            data = ready.recv(65536)
-            if not data:
-                return
-            peers[ready].sendall(data)
+class Relay:
+    """Bytes both ways until one side ends, or until it is told to do something else."""
+
+    all = []
+
+    def __init__(self, one, other):
+        self.peers = {one: other, other: one}
+        self.done = threading.Event()
+        self.order, self.wakes = os.pipe()
+        Relay.all.append(self)
+
+    def run(self):
+        try:
+            while True:
+                for ready in select.select([*self.peers, self.order], [], [])[0]:
+                    if ready == self.order:
+                        return self.obey(os.read(self.order, 64).decode())
+                    data = ready.recv(65536)
+                    if not data:
+                        return None
+                    self.peers[ready].sendall(data)
+        finally:
+            Relay.all.remove(self)
+            self.done.set()
+
+    def obey(self, order):
+        if order == "silence":
+            self.done.set()
+            threading.Event().wait()
+        for end in self.peers:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    @classmethod
+    def order_all(cls, order):
+        for relay in list(cls.all):
+            os.write(relay.wakes, order.encode())
+            relay.done.wait()
 
 
 def read_head(client):
@@ -52,9 +85,11 @@ def serve(client, log, wanted, first_commands):
         while first_commands:
             subprocess.run(first_commands.pop(), shell=True, check=True, timeout=30)
         host, _, port = words[1].rpartition(":")
-        with socket.create_connection((host.strip("[]"), int(port))) as server:
+        # What its ends do to a connection is no fault of the proxy's.
+        with contextlib.suppress(OSError), \
+                socket.create_connection((host.strip("[]"), int(port))) as server:
             client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            relay(client, server)
+            Relay(client, server).run()
 
 
 def main():
@@ -71,11 +106,19 @@ def main():
 
     def accept():
         while True:
-            client, _ = listener.accept()
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
             threading.Thread(target=serve, args=(client, log, wanted, commands),
                              daemon=True).start()
     threading.Thread(target=accept, daemon=True).start()
-    sys.stdin.read()
+    for order in sys.stdin:
+        if order.strip() == "refuse":
+            listener.shutdown(socket.SHUT_RDWR)
+        else:
+            Relay.order_all(order.strip())
+        print("done", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)  # whatever its threads wait for
 
 
@@ -94,6 +137,12 @@ class ConnectProxy:
         """The addresses it was asked for."""
         with open(self.log, encoding="utf-8") as log:
             return log.read().split()
+
+    def order(self, order):
+        """"reset", "silence" or "refuse": see above."""
+        self.process.stdin.write(order + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
 
     def stop(self):
         self.process.communicate(timeout=30)

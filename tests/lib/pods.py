@@ -10,7 +10,7 @@ from lib.wait import wait_until
 # The securityContext that the Pod Security level of that name asks for.
 RESTRICTED = {"runAsUser": 1000, "runAsNonRoot": True, "allowPrivilegeEscalation": False,
               "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}}
-# A probe that lost its client notices within 30 s, its shell a little later.
+# A probe that lost its client notices within 15 s, and waits for it for 60 s.
 GONE_TIMEOUT_S = 90
 # The places of the pushed probe, and any other: the whole container is searched.
 FIND = (r"find / \( -path /proc -o -path /sys \) -prune -o -name '.podsnap*' -print 2>/dev/null;"

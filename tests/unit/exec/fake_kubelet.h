@@ -26,6 +26,7 @@ struct fake_kubelet {
 	/* Faults; 0 or NULL: none. */
 	uint64_t cut_after;     /* bytes of stdout: the connection is closed */
 	uint64_t success_after; /* bytes of stdout: status Success, close frame */
+	int sound_from;         /* this connection and later ones do not end so; 0: all do */
 	uint64_t stall_after; /* bytes of stdin: no more is given to the command, no more is read */
 	const char *refusal;  /* the whole HTTP answer */
 	const char *status;   /* sent instead of running the command */
@@ -38,7 +39,6 @@ struct fake_kubelet {
 	int connections;
 	char request[600]; /* its start */
 	int exit_code;     /* of the command; -1: it was not run or was killed */
-	uint64_t out_bytes;
 };
 
 struct fake_exec {
@@ -46,6 +46,7 @@ struct fake_exec {
 	int fd, in, out, err;
 	pid_t pid;
 	uint64_t taken; /* bytes of stdin */
+	uint64_t given; /* bytes of stdout */
 	bool cut;
 };
 
@@ -136,15 +137,16 @@ static inline bool fake_forward(struct fake_exec *x, int *from, int channel)
 	static __thread char data[8 << 10];
 	ssize_t n = read(*from, data, sizeof(data));
 	struct fake_kubelet *k = x->k;
+	bool faulty = !k->sound_from || k->connections < k->sound_from;
 
 	if (n <= 0) {
 		close(steal_fd(from));
 		return true;
 	}
 	if (!fake_message(x->fd, channel, data, (size_t)n)) return false;
-	if (channel == 1) k->out_bytes += (uint64_t)n;
-	if (k->cut_after && k->out_bytes >= k->cut_after) x->cut = true;
-	if (k->success_after && k->out_bytes >= k->success_after) {
+	if (channel == 1) x->given += (uint64_t)n;
+	if (faulty && k->cut_after && x->given >= k->cut_after) x->cut = true;
+	if (faulty && k->success_after && x->given >= k->success_after) {
 		fake_status(x->fd, "{\"metadata\":{},\"status\":\"Success\"}");
 		x->cut = true;
 		fake_drain(x->fd);

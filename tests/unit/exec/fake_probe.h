@@ -3,7 +3,9 @@
  * that the client's side is tested against both good and bad behaviour. Run as "FILE serve".
  *
  * Request: "frames=N" sends N frames of 64 KiB and END. "then=X": instead of END, crash, silence,
- * wrong-digest, wrong-count, error, exit0, garbage, stuck (deaf to CANCEL).
+ * wrong-digest, wrong-count, error, exit0, garbage, stuck (deaf to CANCEL). Asked to resume, it
+ * makes the whole stream anew by the request that is in the file $FAKE_REQUEST, and goes on from
+ * there; "then=refuse" refuses.
  */
 #ifndef TESTS_UNIT_EXEC_FAKE_PROBE_H
 #define TESTS_UNIT_EXEC_FAKE_PROBE_H
@@ -17,6 +19,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define FAKE_TOKEN "a fake's token."
 
 enum { FAKE_FRAME_BYTES = 64 << 10 };
 
@@ -37,8 +41,10 @@ static inline bool fake_then(const struct fake_probe *p, const char *what)
 
 static inline int fake_hello(struct fake_probe *p)
 {
-	struct wire_hello h = {
-	    .pid = (uint32_t)getpid(), .e_machine = EM_X86_64, .version = "fake"};
+	struct wire_hello h = {.pid = (uint32_t)getpid(),
+			       .e_machine = EM_X86_64,
+			       .version = "fake",
+			       .token = FAKE_TOKEN};
 	struct buf exe = BUF_INIT(64 << 20), payload = BUF_INIT(1024);
 	char path[4096];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
@@ -121,6 +127,38 @@ static inline int fake_after(struct fake_probe *p)
 	return fake_end(p);
 }
 
+static inline void fake_begin(struct fake_probe *p)
+{
+	p->requested = true;
+	sscanf(p->request, "frames=%u", &p->frames);
+}
+
+static inline int fake_resume(struct fake_probe *p, const struct wire_frame *f)
+{
+	struct buf request = BUF_INIT(sizeof(p->request) - 1), payload = BUF_INIT(4096);
+	struct wire_resume resume;
+	struct err why = {0};
+	int r = wire_decode_resume(f->payload, f->len, &resume, NULL);
+
+	if (r == 0) r = io_read_file(AT_FDCWD, getenv("FAKE_REQUEST"), &request, NULL);
+	if (r < 0 || memcmp(resume.token, FAKE_TOKEN, sizeof(resume.token)) != 0) return -1;
+	snprintf(p->request, sizeof(p->request), "%s", request.data);
+	if (fake_then(p, "refuse")) {
+		err_set(&why, ERR_GONE, "no such probe");
+	} else {
+		fake_begin(p);
+		r = fake_entry(p);
+		while (r == 0 && p->sent < p->frames)
+			r = fake_frame(p);
+		if (r == 0) r = wire_reconnect(p->wire, resume.received, now_ns(), &why);
+	}
+	if (r == 0) r = wire_encode_resumed(&why, &payload, NULL);
+	if (r == 0) r = wire_send(p->wire, WIRE_RESUMED, payload.data, payload.len, NULL);
+	buf_done(&request);
+	buf_done(&payload);
+	return r;
+}
+
 static inline int fake_produce(struct fake_probe *p)
 {
 	const void *data;
@@ -138,11 +176,11 @@ static inline int fake_produce(struct fake_probe *p)
 static inline void fake_take(struct fake_probe *p, const struct wire_frame *f)
 {
 	if (f->type == WIRE_REQUEST) {
-		p->requested = true;
 		snprintf(p->request, sizeof(p->request), "%.*s", (int)f->len,
 			 (const char *)f->payload);
-		sscanf(p->request, "frames=%u", &p->frames);
+		fake_begin(p);
 	}
+	if (f->type == WIRE_RESUME && fake_resume(p, f) < 0) abort();
 	p->bye |= f->type == WIRE_BYE;
 	p->cancelled |= f->type == WIRE_CANCEL && !fake_then(p, "stuck");
 }
@@ -166,7 +204,7 @@ static inline int fake_read(struct fake_probe *p)
 static inline int fake_probe_serve(void)
 {
 	const struct wire_config config = {
-	    .ping_ns = 200 * NS_PER_MS, .silence_ns = 20ull * NS_PER_S, .window_bytes = 4 << 20};
+	    .ping_ns = 200 * NS_PER_MS, .silence_ns = 20ull * NS_PER_S, .window_bytes = 64 << 20};
 	struct fake_probe p = {0};
 	int r = wire_new(&p.wire, &config, now_ns(), NULL);
 

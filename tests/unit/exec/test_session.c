@@ -26,6 +26,7 @@ struct receiver {
 	unsigned cancel_at;
 	int cancel_fd;
 	unsigned room_calls, full_until; /* no room for that many questions */
+	uint64_t resume_ns;
 };
 
 static int on_frame(struct bundle_output *out, const struct bundle_frame *frame, struct err *e)
@@ -87,6 +88,7 @@ static int run_session(struct fake_kubelet *kubelet, const char *request, struct
 	    .ping_ns = 100 * NS_PER_MS,
 	    .silence_ns = 2ull * NS_PER_S,
 	    .window_bytes = 4 << 20,
+	    .resume_ns = got->resume_ns,
 	    .cancel = got->cancel,
 	    .cancel_fd = got->cancel ? got->cancel_fd : -1,
 	    .ctx = got,
@@ -150,9 +152,9 @@ static void whatever_is_no_end_is_a_failure(void **state)
 	} cases[] = {
 	    {"frames=20 then=crash", ERR_TRUNCATED, "exit status 134"},
 	    {"frames=20 then=exit0", ERR_TRUNCATED, "exit status 0"},
-	    {"frames=20 then=silence", ERR_TIMEOUT, "silent for 2 s"},
+	    {"frames=20 then=silence", ERR_NETWORK, "silent for 2 s"},
 	    {"frames=20 then=wrong-digest", ERR_PROTOCOL, "or others than it sent"},
-	    {"frames=20 then=wrong-count", ERR_PROTOCOL, "1310800 arrived"},
+	    {"frames=20 then=wrong-count", ERR_PROTOCOL, "1310879 arrived"},
 	    {"frames=20 then=garbage", ERR_PROTOCOL, "no frame"},
 	    {"frames=20 then=error", ERR_PERMISSION, "cannot trace process 1"},
 	};
@@ -188,6 +190,79 @@ static void a_cut_stream_is_a_failure(void **state)
 		assert_int_equal(kubelet.exit_code, 1);
 		assert_nothing_is_left();
 	}
+}
+
+static void remember_request(const char *request)
+{
+	char path[100];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s-request", dir);
+	setenv("FAKE_REQUEST", path, 1);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_true(fputs(request, f) >= 0 && fclose(f) == 0);
+}
+
+/* Each frame arrives once and in order, as if nothing had been. */
+static void a_cut_stream_goes_on(void **state)
+{
+	uint64_t seed = unit_seed();
+
+	remember_request("frames=200");
+	for (int i = 0; i < 6; i++) {
+		uint64_t at = unit_random(&seed) % (60 * FAKE_FRAME_BYTES) + (100 << 10);
+		struct fake_kubelet kubelet = {
+		    .cut_after = i % 2 ? at : 0, .success_after = i % 2 ? 0 : at, .sound_from = 4};
+		struct receiver got = {.resume_ns = 20ull * NS_PER_S};
+		struct err e;
+
+		if (run_session(&kubelet, "frames=200", &got, &e) < 0) fail_msg("%s", e.text);
+		assert_int_equal(got.frames, 200);
+		assert_int_equal(got.entries, 1);
+		assert_int_equal(kubelet.connections, 4);
+		assert_nothing_is_left();
+	}
+}
+
+static void a_cut_before_the_first_frame_asks_anew(void **state)
+{
+	struct fake_kubelet kubelet = {.cut_after = 1, .sound_from = 2};
+	struct receiver got = {.resume_ns = 20ull * NS_PER_S};
+	struct err e;
+
+	remember_request("frames=50 then=refuse");
+	if (run_session(&kubelet, "frames=50", &got, &e) < 0) fail_msg("%s", e.text);
+	assert_int_equal(got.frames, 50);
+	assert_int_equal(got.entries, 1);
+	assert_nothing_is_left();
+}
+
+static void no_way_back_is_a_failure_with_both_reasons(void **state)
+{
+	struct fake_kubelet kubelet = {.cut_after = 20 * FAKE_FRAME_BYTES, .sound_from = 2};
+	struct receiver got = {.resume_ns = 20ull * NS_PER_S};
+	struct err e;
+
+	remember_request("frames=200 then=refuse");
+	assert_int_equal(run_session(&kubelet, "frames=200", &got, &e), -ERR_NETWORK);
+	assert_int_equal(kubelet.connections, 2);
+	assert_contains(e.text, "was cut after");
+	assert_contains(e.text, "no way back: no such probe");
+	assert_nothing_is_left();
+}
+
+static void cuts_that_bring_nothing_have_an_end(void **state)
+{
+	/* As much as HELLO and RESUMED are, and less than a frame. */
+	struct fake_kubelet kubelet = {.cut_after = 200};
+	struct receiver got = {.resume_ns = 20ull * NS_PER_S};
+	struct err e;
+
+	remember_request("frames=200");
+	assert_int_equal(run_session(&kubelet, "frames=200", &got, &e), -ERR_NETWORK);
+	assert_true(kubelet.connections > 2 && kubelet.connections < 20);
+	assert_nothing_is_left();
 }
 
 static void a_full_sink_stops_the_probe(void **state)
@@ -382,6 +457,10 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(every_shell_runs_a_session),
 	    cmocka_unit_test(whatever_is_no_end_is_a_failure),
 	    cmocka_unit_test(a_cut_stream_is_a_failure),
+	    cmocka_unit_test(a_cut_stream_goes_on),
+	    cmocka_unit_test(a_cut_before_the_first_frame_asks_anew),
+	    cmocka_unit_test(no_way_back_is_a_failure_with_both_reasons),
+	    cmocka_unit_test(cuts_that_bring_nothing_have_an_end),
 	    cmocka_unit_test(a_full_sink_stops_the_probe),
 	    cmocka_unit_test(a_slow_receiver_is_waited_for),
 	    cmocka_unit_test(cancellation_ends_it_at_any_moment),
