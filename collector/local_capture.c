@@ -5,7 +5,7 @@
 #include "collector/local_entries.h"
 #include "collector/local_target.h"
 #include "dumpers/proc/cgroup.h"
-#include "dumpers/runtime/list.h"
+#include "dumpers/runtime/pick.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -60,11 +60,21 @@ int capture_threads(const struct options *options)
 
 int capture_pick_pid(const struct options *options, pid_t *ret, struct err *e)
 {
+	const char *name = option_string(options, OPT_PROCESS);
+	pid_t above;
+	if (name && option_is_set(options, OPT_PID)) {
+		return err_set(e, ERR_USAGE, "--pid and --process both name the process");
+	}
 	if (option_is_set(options, OPT_PID)) {
 		*ret = (pid_t)option_int(options, OPT_PID);
 		return 0;
 	}
-	return process_pick(ret, e);
+	if (name) return process_pick_named(name, ret, e);
+	int r = process_pick(ret, &above, e);
+	if (!r && above)
+		log_info("process %d: what is above it, from %d on, only waits for it", *ret,
+			 above);
+	return r;
 }
 
 /* The processes of one capture. */

@@ -15,6 +15,13 @@ const struct option_def option_table[OPT_COUNT] = {
 		 .metavar = "N",
 		 .help = "the process: on this machine, or in the container when a pod is named",
 		 .verbs = VERBS_LIVE},
+    [OPT_PROCESS] = {.name = "process",
+		     .type = OPTION_STRING,
+		     .metavar = "NAME|REGEX|PID",
+		     .help = "the process, by its name, by an expression that is found in its "
+			     "command line, or as --pid; default: the container's main process, "
+			     "not its init (tini, dumb-init) or shell",
+		     .verbs = VERB_CAPTURE | VERB_STACKS},
     [OPT_ALL] = {.name = "all",
 		 .type = OPTION_BOOL,
 		 .help = "all processes of the container, at one instant; with --pid, of the "
@@ -326,11 +333,25 @@ const struct option_def option_table[OPT_COUNT] = {
     [OPT_HELP] = {.name = "help", .short_name = 'h', .type = OPTION_BOOL, .help = "this text"},
 };
 
-const size_t probe_option_ids[] = {OPT_VERB,          OPT_PID,          OPT_ALL,
-				   OPT_JSON,          OPT_FULL,         OPT_WIDE,
-				   OPT_SNAPSHOT,      OPT_MAX_PAUSE,    OPT_MAX_MEMORY,
-				   OPT_CORE,          OPT_MODULES,      OPT_SHOW_SECRETS,
-				   OPT_LEVEL,         OPT_THREADS,      OPT_CPU_LIMIT,
-				   OPT_VERBOSE,       OPT_TRACE,        OPT_COREDUMP_FILTER,
-				   OPT_EXCLUDE_FILES, OPT_RESUME_WINDOW};
+const size_t probe_option_ids[] = {OPT_VERB,
+				   OPT_PID,
+				   OPT_PROCESS,
+				   OPT_ALL,
+				   OPT_JSON,
+				   OPT_FULL,
+				   OPT_WIDE,
+				   OPT_SNAPSHOT,
+				   OPT_MAX_PAUSE,
+				   OPT_MAX_MEMORY,
+				   OPT_CORE,
+				   OPT_MODULES,
+				   OPT_SHOW_SECRETS,
+				   OPT_LEVEL,
+				   OPT_THREADS,
+				   OPT_CPU_LIMIT,
+				   OPT_VERBOSE,
+				   OPT_TRACE,
+				   OPT_COREDUMP_FILTER,
+				   OPT_EXCLUDE_FILES,
+				   OPT_RESUME_WINDOW};
 const size_t probe_option_count = ARRAY_SIZE(probe_option_ids);

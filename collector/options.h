@@ -20,6 +20,7 @@ enum verb {
 enum option_id {
 	OPT_VERB,
 	OPT_PID,
+	OPT_PROCESS,
 	OPT_ALL,
 	OPT_NAMESPACE,
 	OPT_CONTAINER,

@@ -6,7 +6,7 @@
 #include "collector/local_answer.h"
 #include "collector/local_capture.h"
 #include "dumpers/proc/cgroup.h"
-#include "dumpers/runtime/list.h"
+#include "dumpers/runtime/pick.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -202,7 +202,7 @@ uint64_t probe_memory_room(void)
 {
 	pid_t main_process;
 	uint64_t room = room_of(getpid());
-	if (process_pick(&main_process, NULL)) return room;
+	if (process_pick(&main_process, NULL, NULL)) return room;
 	return MIN(room, room_of(main_process));
 }
 

@@ -59,7 +59,8 @@ int source_open_bundle(const char *path, struct source *ret, struct err *e)
 int source_open(const struct command_call *call, struct source *ret, struct err *e)
 {
 	if (!call->operand_count) {
-		if (!option_is_set(call->options, OPT_PID)) {
+		if (!option_is_set(call->options, OPT_PID) &&
+		    !option_is_set(call->options, OPT_PROCESS)) {
 			err_set(e, ERR_USAGE, "no source: name a pod, a file, or --pid N");
 			return err_hint(
 			    e, "For instance: podsnap ps deploy/NAME, or --pid $(pidof NAME).");

@@ -1,5 +1,5 @@
 /* The processes that this program's pid namespace shows, each with a runtime guess and whether it
- * can be captured; and the choice of the one that is meant when none is named. */
+ * can be captured. */
 #ifndef DUMPERS_RUNTIME_LIST_H
 #define DUMPERS_RUNTIME_LIST_H
 
@@ -42,18 +42,5 @@ struct process_list {
 int process_list_read(pid_t only, struct process_list *ret, struct err *e);
 void process_list_done(struct process_list *list);
 #define _cleanup_process_list_ _cleanup_(process_list_done)
-
-/*
- * The main process: the lowest pid that is neither this program nor above it, no kernel thread and
- * no zombie. Those in this program's own control groups, that is its container, come first: with a
- * shared pid namespace pid 1 is another container's. -ERR_NOT_FOUND when there is none.
- */
-int process_pick(pid_t *ret, struct err *e);
-/*
- * All processes of a container, ascending: those in the very control groups of pid, without this
- * program and those above it, kernel threads and zombies. Owned by the caller. -ERR_GONE where pid
- * is none any more, -ERR_LIMIT for more than max.
- */
-int process_pick_container(pid_t pid, size_t max, pid_t **ret, size_t *ret_count, struct err *e);
 
 #endif

@@ -8,9 +8,11 @@ import stat
 import pytest
 
 from lib import rings
+from lib.bundle import names
 from lib.bundles import check_with_tar_and_sha256sum
 from lib.cluster import container
 from lib.pods import CapturePod, RESTRICTED, module_namespace
+from lib.podsnap import refused
 
 # What the deadlock's threads are in, from tests/targets/deadlock.c.
 DEADLOCK = ["transfer_stock", "lock_ledger", "charge_card", "lock_stock", "wait_for_work"]
@@ -214,3 +216,23 @@ def test_a_capture_that_goes_well_does_no_harm(cluster, cluster_podsnap, namespa
     pod.await_clean()
     log = pod.end()
     assert "FAIL" not in log and re.search(r"^ok [1-9]\d*$", log, re.M), log
+
+
+def test_what_is_meant_in_a_container(cluster, cluster_podsnap, pods_namespace, tmp_path):
+    """The service and not the shell that started it, unless that is named."""
+    cluster.run_pod("wrapped", "sh", "-c", "/targets/threads 3; exit 1", namespace=pods_namespace,
+                    ready_line="ready")
+
+    def captured(*options):
+        path = tmp_path / "b"
+        cluster_podsnap.run("capture", "wrapped", "-n", pods_namespace, "--core", "none",
+                            "-o", path, "--force", *options)
+        return {name.split("/")[0] for name in names(path) if re.match(r"\d+-", name)}
+
+    service, = captured()
+    assert re.fullmatch(r"\d+-threads", service)
+    assert captured("--process", "threads") == captured("--process", "threads [0-9]$") == {service}
+    assert captured("--process", service.split("-")[0]) == {service}
+    assert captured("--process", "sh") == {"1-sh"}
+    assert "nosuch" in refused(cluster_podsnap, "capture", "wrapped", "-n", pods_namespace,
+                               "--process", "nosuch", "-o", tmp_path / "none")

@@ -1,4 +1,5 @@
 #include "dumpers/runtime/describe.h"
+#include "dumpers/runtime/pick.h"
 #include "dumpers/runtime/ps.h"
 #include "tests/unit/dumpers/proc/child.h"
 
@@ -160,7 +161,7 @@ static void pick_is_none_of_ours(void **state)
 	pid_t child = start_child(rename_child), picked = 0;
 	struct proc_status status;
 
-	assert_int_equal(process_pick(&picked, NULL), 0);
+	assert_int_equal(process_pick(&picked, NULL, NULL), 0);
 	end_child(child);
 	assert_true(picked > 0 && picked <= child);
 	for (pid_t pid = getpid(); pid > 0; pid = (pid_t)status.ppid) {
@@ -169,6 +170,81 @@ static void pick_is_none_of_ours(void **state)
 		assert_int_equal(process_open(pid, &p, NULL), 0);
 		assert_int_equal(process_status(&p, &status, NULL), 0);
 	}
+}
+
+/* A shell that is called `name` and runs a script. */
+static pid_t start_shell(char *name, char *script)
+{
+	char option[] = "-c", *argv[] = {name, option, script, NULL};
+	pid_t child;
+
+	return posix_spawn(&child, "/bin/sh", NULL, NULL, argv, environ) == 0 ? child : -1;
+}
+
+static bool comm_is(pid_t pid, const char *name)
+{
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	struct proc_status status = {0};
+
+	return process_open(pid, &p, NULL) == 0 && process_status(&p, &status, NULL) == 0 &&
+	       strcmp(status.name, name) == 0;
+}
+
+static void end_all(void)
+{
+	kill(-1, SIGKILL);
+	while (wait(NULL) > 0)
+		;
+}
+
+/* In the init of a new pid namespace, too: what runs under a shell or an init is meant, as long as
+ * it is one. */
+static int pick_under_a_shim(void)
+{
+	char tini[] = "/sbin/tini", sh[] = "sh", other[] = "service";
+	char one[] = "sleep 600; :", two[] = "sleep 600 & sleep 601; :";
+	char loop[] = "while :; do sleep 0.05; done";
+	pid_t shell, picked = 0, above = 0;
+	struct err e = {0};
+
+	shell = start_shell(tini, one);
+	for (int i = 0; i < 500 && picked <= shell; i++) {
+		if (process_pick(&picked, &above, NULL) < 0) return 20;
+		usleep(10000);
+	}
+	if (!comm_is(picked, "sleep") || above != shell) return 21;
+	if (process_pick_named("sleep", &picked, NULL) || !comm_is(picked, "sleep")) return 22;
+	if (process_pick_named("^sleep [0-9]+$", &picked, NULL) || !comm_is(picked, "sleep"))
+		return 23;
+	if (process_pick_named("tini", &picked, NULL) || picked != shell) return 24;
+	if (process_pick_named("17", &picked, NULL) || picked != 17) return 25;
+	if (process_pick_named("nosuch", &picked, NULL) != -ERR_NOT_FOUND) return 26;
+	if (process_pick_named("slee(p", &picked, NULL) != -ERR_USAGE) return 27;
+	end_all();
+	shell = start_shell(sh, two);
+	/* Until both are what they shall be; before, they are the shell's copies. */
+	for (int i = 0; i < 500 && !strstr(e.text, "2 processes: "); i++, usleep(10000)) {
+		if (process_pick_named("sleep", &picked, &e) == 0) continue;
+		if (e.code != ERR_USAGE) return 28;
+		if (strstr(e.text, " sh")) e.text[0] = '\0';
+	}
+	if (!strstr(e.text, " sleep, ")) return 32;
+	if (process_pick(&picked, &above, NULL) || picked != shell || above) return 29;
+	end_all();
+	/* The same under another name is no shim. */
+	shell = start_shell(other, one);
+	while (process_pick_named("sleep", &picked, NULL) || !comm_is(picked, "sleep"))
+		usleep(10000);
+	usleep(100000);
+	if (process_pick(&picked, &above, NULL) || picked != shell || above) return 30;
+	end_all();
+	/* What a script runs just now is not meant. */
+	shell = start_shell(sh, loop);
+	usleep(1500000);
+	for (int i = 0; i < 50; i++, usleep(3000))
+		if (process_pick(&picked, &above, NULL) || picked != shell) return 31;
+	end_all();
+	return 0;
 }
 
 /* In the init of a new pid namespace: 0 when the picks are right, else a number that says which. */
@@ -180,17 +256,18 @@ static int pick_in_namespace(void)
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("proc", "/proc", "proc", 0, NULL) < 0)
 		return 10;
-	if (process_pick(&picked, NULL) != -ERR_NOT_FOUND) return 11;
+	if (process_pick(&picked, NULL, NULL) != -ERR_NOT_FOUND) return 11;
 	/* This very program, as one that idles in a container for others. */
 	child = start_child(rename_child);
-	if (process_pick(&picked, NULL) != -ERR_NOT_FOUND) return 12;
+	if (process_pick(&picked, NULL, NULL) != -ERR_NOT_FOUND) return 12;
 	end_child(child);
 	if (posix_spawnp(&child, "sleep", NULL, NULL, sleep, environ) != 0) return 13;
-	if (process_pick(&picked, NULL) != 0 || picked != child) return 14;
+	if (process_pick(&picked, NULL, NULL) != 0 || picked != child) return 14;
 	kill(child, SIGKILL);
 	waitid(P_PID, (id_t)child, &(siginfo_t){0}, WEXITED | WNOWAIT);
-	if (process_pick(&picked, NULL) != -ERR_NOT_FOUND) return 15;
-	return 0;
+	if (process_pick(&picked, NULL, NULL) != -ERR_NOT_FOUND) return 15;
+	waitpid(child, NULL, 0);
+	return pick_under_a_shim();
 }
 
 static void pick_in_a_container(void **state)

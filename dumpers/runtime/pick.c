@@ -1,0 +1,366 @@
+#include "dumpers/runtime/pick.h"
+
+#include "dumpers/proc/cgroup.h"
+#include "dumpers/proc/cmdline.h"
+#include "dumpers/runtime/pids.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <regex.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	ANCESTORS_MAX = 1024,
+	SHIMS_MAX = 8,             /* one above the other */
+	MATCH_TEXT_MAX = 64 << 10, /* of a command line, for a regular expression */
+};
+
+/* --- who comes into question --- */
+
+/* This program and all above it that the pid namespace shows. */
+static int list_own_line(struct pids *ret, struct err *e)
+{
+	pid_t pid = getpid();
+
+	for (int i = 0; i < ANCESTORS_MAX && pid > 0; i++) {
+		_cleanup_process_ struct process p = PROCESS_INIT;
+		struct proc_status status = {0};
+		int r = pids_add(ret, pid, e);
+
+		if (r < 0) return r;
+		if (process_open(pid, &p, NULL) < 0 || process_status(&p, &status, NULL) < 0) break;
+		pid = status.ppid <= INT_MAX ? (pid_t)status.ppid : 0;
+	}
+	return 0;
+}
+
+static bool holds(const struct pids *pids, pid_t pid)
+{
+	for (size_t i = 0; i < pids->count; i++) {
+		if (pids->v[i] == pid) return true;
+	}
+	return false;
+}
+
+static bool runs_program(pid_t pid, const struct stat *program)
+{
+	char path[32];
+	struct stat its;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return stat(path, &its) == 0 && its.st_dev == program->st_dev &&
+	       its.st_ino == program->st_ino;
+}
+
+/* All processes in sight but those of list_own_line and others of this very program: one that idles
+ * in its container, another capture. */
+static int list_others(struct pids *ret, struct err *e)
+{
+	_cleanup_pids_ struct pids own = {0};
+	struct stat program = {0};
+	size_t count = 0;
+	int r = pids_list(ret, e);
+
+	if (r == 0) r = list_own_line(&own, e);
+	if (r < 0) return r;
+	/* If it cannot be had, none is like it. */
+	(void)stat("/proc/self/exe", &program);
+	for (size_t i = 0; i < ret->count; i++)
+		if (!holds(&own, ret->v[i]) && !runs_program(ret->v[i], &program))
+			ret->v[count++] = ret->v[i];
+	ret->count = count;
+	return 0;
+}
+
+static bool same_bytes(const struct buf *a, const struct buf *b)
+{
+	return a->len == b->len && a->len > 0 && memcmp(a->data, b->data, a->len) == 0;
+}
+
+static bool is_own_thread(uint64_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%" PRIu64, tid);
+	return access(path, F_OK) == 0;
+}
+
+/* Can pid be meant at all, and is it in the control groups whose text is own_group? */
+static bool is_candidate(pid_t pid, const struct buf *own_group, bool *ret_same_group)
+{
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	_cleanup_buf_ struct buf group = BUF_INIT(CGROUP_TEXT_MAX);
+	struct proc_status status = {0};
+
+	if (process_open(pid, &p, NULL) < 0 || process_check(&p, NULL) < 0 ||
+	    process_status(&p, &status, NULL) < 0 || process_is_kernel_thread(&p, &status))
+		return false;
+	if (is_own_thread(status.tracer_pid)) return false; /* a copy-on-write child of ours */
+	process_read(&p, "cgroup", &group, NULL);
+	*ret_same_group = same_bytes(&group, own_group);
+	return true;
+}
+
+static void read_group(pid_t pid, struct buf *ret)
+{
+	_cleanup_process_ struct process p = PROCESS_INIT;
+
+	if (process_open(pid, &p, NULL) == 0) process_read(&p, "cgroup", ret, NULL);
+}
+
+/* Those that can be meant, ascending: of this container, else of all in sight. */
+static int list_candidates(struct pids *ret, struct err *e)
+{
+	_cleanup_buf_ struct buf own_group = BUF_INIT(CGROUP_TEXT_MAX);
+	_cleanup_pids_ struct pids same = {0};
+	size_t count = 0;
+	int r = list_others(ret, e);
+
+	read_group(getpid(), &own_group);
+	for (size_t i = 0; r == 0 && i < ret->count; i++) {
+		bool same_group;
+
+		if (!is_candidate(ret->v[i], &own_group, &same_group)) continue;
+		if (same_group) r = pids_add(&same, ret->v[i], e);
+		ret->v[count++] = ret->v[i];
+	}
+	if (r < 0) return r;
+	ret->count = count;
+	if (same.count == 0) return 0;
+	pids_done(ret);
+	*ret = same;
+	same = (struct pids){0};
+	return 0;
+}
+
+/* --- the main process --- */
+
+/* What ps(1) shows first, without its folder: how the program was called. */
+static bool read_name(const struct process *p, char *ret, size_t size)
+{
+	_cleanup_string_list_ struct string_list argv = {0};
+	const char *slash;
+
+	if (process_cmdline(p, false, &argv, NULL) < 0 || argv.count == 0) return false;
+	slash = strrchr(argv.v[0], '/');
+	snprintf(ret, size, "%s", slash ? slash + 1 : argv.v[0]);
+	return true;
+}
+
+/* One that is there only for another. */
+static bool is_shim(const struct process *p)
+{
+	static const char *const names[] = {
+	    "tini", "tini-static", "dumb-init", "docker-init", "catatonit",
+	    "sh",   "ash",         "bash",      "dash",        "busybox",
+	};
+	char name[64];
+
+	if (!read_name(p, name, sizeof(name))) return false;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(name, names[i]) == 0) return true;
+	return false;
+}
+
+static uint64_t now_ticks(void)
+{
+	uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK);
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * hz + (uint64_t)now.tv_nsec * hz / NS_PER_S;
+}
+
+/* Not what a script runs just now. */
+static bool is_lasting(const struct process *child, const struct process *above)
+{
+	uint64_t now = MAX(now_ticks(), child->start_ticks);
+
+	return now - child->start_ticks >= child->start_ticks - above->start_ticks;
+}
+
+/* The only child among the candidates, open; 0 if there is none, or more than one. */
+static pid_t only_child(pid_t pid, const struct pids *candidates, struct process *ret)
+{
+	pid_t found = 0;
+
+	for (size_t i = 0; i < candidates->count; i++) {
+		_cleanup_process_ struct process p = PROCESS_INIT;
+		struct proc_status status = {0};
+
+		if (process_open(candidates->v[i], &p, NULL) < 0 ||
+		    process_status(&p, &status, NULL) < 0 || status.ppid != (uint64_t)pid)
+			continue;
+		if (found) return 0;
+		found = p.pid;
+		process_done(ret);
+		*ret = p;
+		p = (struct process)PROCESS_INIT;
+	}
+	return found;
+}
+
+static pid_t look_through(pid_t pid, const struct pids *candidates)
+{
+	for (int i = 0; i < SHIMS_MAX; i++) {
+		_cleanup_process_ struct process p = PROCESS_INIT, child = PROCESS_INIT;
+
+		if (process_open(pid, &p, NULL) < 0 || !is_shim(&p) ||
+		    !only_child(pid, candidates, &child) || !is_lasting(&child, &p))
+			break;
+		pid = child.pid;
+	}
+	return pid;
+}
+
+int process_pick(pid_t *ret, pid_t *ret_above, struct err *e)
+{
+	_cleanup_pids_ struct pids pids = {0};
+	int r = list_candidates(&pids, e);
+
+	if (r < 0) return r;
+	if (pids.count == 0) {
+		err_set(e, ERR_NOT_FOUND, "no process but podsnap's own is visible here");
+		err_hint(e, "name one with --pid, or another container with -c");
+		return -ERR_NOT_FOUND;
+	}
+	*ret = look_through(pids.v[0], &pids);
+	if (ret_above) *ret_above = *ret == pids.v[0] ? 0 : pids.v[0];
+	return 0;
+}
+
+/* --- by name --- */
+
+static bool has_name(const struct process *p, const void *text)
+{
+	struct proc_status status = {0};
+	char name[PATH_MAX];
+
+	if (process_status(p, &status, NULL) == 0 && strcmp(status.name, text) == 0) return true;
+	return read_name(p, name, sizeof(name)) && strcmp(name, text) == 0;
+}
+
+static bool is_matched(const struct process *p, const void *expression)
+{
+	_cleanup_buf_ struct buf line = BUF_INIT(CMDLINE_TEXT_MAX);
+
+	if (process_read(p, "cmdline", &line, NULL) < 0 || line.len == 0) return false;
+	line.len = MIN(line.len, (size_t)MATCH_TEXT_MAX);
+	line.data[line.len] = '\0';
+	for (size_t i = 0; i + 1 < line.len; i++)
+		if (line.data[i] == '\0') line.data[i] = ' ';
+	return regexec(expression, line.data, 0, NULL, 0) == 0;
+}
+
+/* Keeps those for which matches holds. */
+static void filter(struct pids *pids, bool (*matches)(const struct process *p, const void *ctx),
+		   const void *ctx)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < pids->count; i++) {
+		_cleanup_process_ struct process p = PROCESS_INIT;
+
+		if (process_open(pids->v[i], &p, NULL) == 0 && matches(&p, ctx))
+			pids->v[count++] = pids->v[i];
+	}
+	pids->count = count;
+}
+
+static int match(const char *text, struct pids *ret, struct err *e)
+{
+	regex_t expression;
+	char why[100];
+	int r = list_candidates(ret, e);
+
+	if (r == 0) filter(ret, has_name, text);
+	if (r < 0 || ret->count > 0) return r;
+	r = regcomp(&expression, text, REG_EXTENDED | REG_NOSUB);
+	if (r != 0) {
+		regerror(r, &expression, why, sizeof(why));
+		return err_set(e, ERR_USAGE,
+			       "--process: no process has the name \"%s\", and it is no regular "
+			       "expression: %s",
+			       text, why);
+	}
+	ret->count = 0;
+	r = list_candidates(ret, e);
+	if (r == 0) filter(ret, is_matched, &expression);
+	regfree(&expression);
+	return r;
+}
+
+static int several(const char *text, const struct pids *pids, struct err *e)
+{
+	char list[400] = "";
+
+	for (size_t i = 0, len = 0; i < pids->count && len + 80 < sizeof(list); i++) {
+		_cleanup_process_ struct process p = PROCESS_INIT;
+		struct proc_status status = {0};
+
+		if (process_open(pids->v[i], &p, NULL) < 0) continue;
+		process_status(&p, &status, NULL);
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%d %s", len ? ", " : "",
+					pids->v[i], status.name);
+	}
+	err_set(e, ERR_USAGE, "--process: \"%s\" is meant by %zu processes: %s", text, pids->count,
+		list);
+	err_hint(e, "name one by its pid: --process %d", pids->v[0]);
+	return -ERR_USAGE;
+}
+
+int process_pick_named(const char *text, pid_t *ret, struct err *e)
+{
+	_cleanup_pids_ struct pids pids = {0};
+	char *end;
+	long pid = strtol(text, &end, 10);
+	int r;
+
+	if (end != text && *end == '\0' && pid > 0 && pid <= INT_MAX) {
+		*ret = (pid_t)pid;
+		return 0;
+	}
+	r = match(text, &pids, e);
+	if (r < 0) return r;
+	if (pids.count > 1) return several(text, &pids, e);
+	if (pids.count == 0) {
+		err_set(e, ERR_NOT_FOUND, "--process: no process here is \"%s\"", text);
+		err_hint(e, "see what runs: podsnap ps");
+		return -ERR_NOT_FOUND;
+	}
+	*ret = pids.v[0];
+	return 0;
+}
+
+/* --- a container --- */
+
+int process_pick_container(pid_t pid, size_t max, pid_t **ret, size_t *ret_count, struct err *e)
+{
+	_cleanup_pids_ struct pids pids = {0};
+	_cleanup_buf_ struct buf group = BUF_INIT(CGROUP_TEXT_MAX);
+	size_t count = 0;
+	int r = list_others(&pids, e);
+
+	if (r < 0) return r;
+	read_group(pid, &group);
+	for (size_t i = 0; i < pids.count; i++) {
+		bool same_group;
+
+		/* In place: count never passes i. */
+		if (is_candidate(pids.v[i], &group, &same_group) && same_group)
+			pids.v[count++] = pids.v[i];
+	}
+	if (count == 0) return err_set(e, ERR_GONE, "process %d ended", pid);
+	if (count > max) {
+		err_set(e, ERR_LIMIT, "%zu processes, more than %zu at one instant", count, max);
+		return err_hint(e, "take one of them: --pid N");
+	}
+	*ret = pids.v;
+	*ret_count = count;
+	pids = (struct pids){0};
+	return 0;
+}

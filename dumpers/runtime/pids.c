@@ -1,0 +1,65 @@
+#include "dumpers/runtime/pids.h"
+
+#include "dumpers/proc/capturable.h"
+#include "dumpers/proc/scan.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <string.h>
+
+enum { PIDS_MAX = 1 << 17 };
+
+void pids_done(struct pids *pids)
+{
+	free(pids->v);
+}
+
+static int compare_pid(const void *a, const void *b)
+{
+	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+int pids_add(struct pids *pids, pid_t pid, struct err *e)
+{
+	if (pids->count == pids->cap) {
+		size_t cap = MAX(pids->cap * 2, (size_t)256);
+		pid_t *v = realloc(pids->v, cap * sizeof(*v));
+
+		if (!v) return err_set(e, ERR_NO_MEMORY, "no memory for %zu pids", cap);
+		pids->v = v;
+		pids->cap = cap;
+	}
+	pids->v[pids->count++] = pid;
+	return 0;
+}
+
+int pids_list(struct pids *ret, struct err *e)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir) return err_errno(e, "/proc");
+	while (r == 0 && ret->count < PIDS_MAX && (entry = readdir(dir))) {
+		struct scan s = scan_of(entry->d_name, strlen(entry->d_name));
+		uint64_t pid;
+
+		if (!scan_u64(&s, 10, &pid) || s.at != s.end || pid > INT_MAX) continue;
+		r = pids_add(ret, (pid_t)pid, e);
+	}
+	closedir(dir);
+	if (ret->count > 1) qsort(ret->v, ret->count, sizeof(*ret->v), compare_pid);
+	return r;
+}
+
+bool process_is_kernel_thread(const struct process *p, const struct proc_status *status)
+{
+	struct capture_verdict verdict;
+
+	if (proc_status_has(status, STATUS_KTHREAD)) return status->kthread != 0;
+	if (proc_status_has(status, STATUS_VM_SIZE)) return false;
+	process_capturable(p, status, &verdict);
+	return verdict.blocker == BLOCKER_KERNEL_THREAD;
+}

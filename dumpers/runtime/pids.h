@@ -1,0 +1,22 @@
+/* The pids that this program's pid namespace shows. */
+#ifndef DUMPERS_RUNTIME_PIDS_H
+#define DUMPERS_RUNTIME_PIDS_H
+
+#include "dumpers/proc/process.h"
+#include "dumpers/proc/status.h"
+
+struct pids {     /* all zero: none */
+	pid_t *v; /* owned */
+	size_t count, cap;
+};
+void pids_done(struct pids *pids);
+#define _cleanup_pids_ _cleanup_(pids_done)
+
+/* -ERR_NO_MEMORY. */
+int pids_add(struct pids *pids, pid_t pid, struct err *e);
+/* Those in /proc, ascending. -ERR_IO, -ERR_PERMISSION. */
+int pids_list(struct pids *ret, struct err *e);
+
+bool process_is_kernel_thread(const struct process *p, const struct proc_status *status);
+
+#endif
