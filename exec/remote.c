@@ -33,19 +33,42 @@ struct remote {
 	uint8_t in[READ_BYTES];
 };
 
+/* On one line, and without the queries of URLs: the API server names the kubelet's with our whole
+ * script in it, before it comes to what failed. */
+static void copy_message(const char *text, size_t len, char *ret, size_t size)
+{
+	bool in_url = false;
+	size_t n = 0;
+
+	for (size_t i = 0; i < len && n + 1 < size; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (len - i >= 3 && memcmp(text + i, "://", 3) == 0) in_url = true;
+		if (c <= ' ' || c == '"') in_url = false;
+		if (in_url && c == '?')
+			while (i + 1 < len && (unsigned char)text[i + 1] > ' ' &&
+			       text[i + 1] != '"')
+				i++;
+		else
+			ret[n++] = c < ' ' || c == 0x7f ? ' ' : (char)c;
+	}
+	ret[n] = '\0';
+}
+
 void remote_status_parse(const char *text, size_t len, struct remote_status *ret)
 {
 	_cleanup_json_doc_ cJSON *doc = NULL;
+	const char *message;
 	const cJSON *cause;
 
 	*ret = (struct remote_status){.known = true, .exit_code = -1};
 	if (json_doc_parse(text, len, "", &doc, NULL) < 0) {
-		snprintf(ret->message, sizeof(ret->message), "%.*s", (int)MIN(len, 400u), text);
+		copy_message(text, MIN(len, (size_t)400), ret->message, sizeof(ret->message));
 	} else {
 		ret->success = strcmp(json_doc_text(doc, "status"), "Success") == 0;
+		message = json_doc_text(doc, "message");
 		if (!ret->success)
-			snprintf(ret->message, sizeof(ret->message), "%s",
-				 json_doc_text(doc, "message"));
+			copy_message(message, strlen(message), ret->message, sizeof(ret->message));
 		cJSON_ArrayForEach(cause, json_doc_get(doc, "details.causes"))
 		{
 			if (strcmp(json_doc_text(cause, "reason"), "ExitCode") == 0)
@@ -53,8 +76,6 @@ void remote_status_parse(const char *text, size_t len, struct remote_status *ret
 				    (int)strtol(json_doc_text(cause, "message"), NULL, 10);
 		}
 	}
-	for (char *p = ret->message; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f) *p = ' ';
 }
 
 /* It comes in pieces: it is complete once it is JSON, or when nothing comes any more. */

@@ -2,6 +2,7 @@
  * Whole sessions: the client against an exec endpoint that runs the push script on this machine,
  * in several shells, with this very program as the probe.
  */
+#include "exec/remote.h"
 #include "exec/session.h"
 
 #include "fake_kubelet.h"
@@ -393,6 +394,18 @@ static void what_prevents_a_start_is_explained(void **state)
 	}
 }
 
+static void a_status_is_told_without_our_script(void **state)
+{
+	static const char text[] = "{\"status\":\"Failure\",\"message\":\"sending: Post "
+				   "\\\"https://h:1/exec/p?command=sh&c=a%0A"
+				   "\\\": dial tcp: refused?\\nyes\"}";
+	struct remote_status status;
+
+	remote_status_parse(text, strlen(text), &status);
+	assert_string_equal(status.message,
+			    "sending: Post \"https://h:1/exec/p\": dial tcp: refused? yes");
+}
+
 static void a_server_that_restarts_is_asked_again(void **state)
 {
 	struct fake_kubelet kubelet = {
@@ -467,6 +480,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(a_deaf_probe_does_not_hold_up_cancellation),
 	    cmocka_unit_test(a_push_that_breaks_off_leaves_nothing),
 	    cmocka_unit_test(what_prevents_a_start_is_explained),
+	    cmocka_unit_test(a_status_is_told_without_our_script),
 	    cmocka_unit_test(a_server_that_restarts_is_asked_again),
 	    cmocka_unit_test(a_container_without_a_place_names_those_it_tried),
 	};
