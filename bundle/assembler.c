@@ -154,7 +154,7 @@ int assembler_write_entry(struct assembler *a, const struct bundle_entry *entry,
 	int r = 0;
 
 	a->not_ok += entry->status != ENTRY_OK;
-	a->worst = MAX(a->worst, entry->status);
+	a->incomplete += entry->status == ENTRY_PARTIAL || entry->status == ENTRY_FAILED;
 	json_object(j);
 	json_kv_string(j, "name", entry->name);
 	json_kv_string(j, "status", entry_status_name(entry->status));
@@ -482,6 +482,6 @@ void assembler_totals(const struct assembler *a, struct bundle_totals *ret)
 	    .not_ok = a->not_ok,
 	    .plain_bytes = a->plain,
 	    .written_bytes = a->written,
-	    .worst = a->worst,
+	    .incomplete = a->incomplete,
 	};
 }

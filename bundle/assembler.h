@@ -56,7 +56,7 @@ int assembler_finish(struct assembler *a, const struct bundle_summary *summary, 
 struct bundle_totals {
 	uint64_t entries, not_ok; /* not_ok: status other than ok */
 	uint64_t plain_bytes, written_bytes;
-	enum entry_status worst; /* the highest of enum entry_status */
+	uint64_t incomplete; /* partial or failed; skipped was not wanted or not there */
 };
 void assembler_totals(const struct assembler *a, struct bundle_totals *ret);
 

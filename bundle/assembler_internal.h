@@ -43,8 +43,7 @@ struct assembler {
 	struct json entries_json;
 	size_t ranges_left; /* of BUNDLE_RANGES_TOTAL_MAX */
 	struct name_set names;
-	uint64_t not_ok;
-	enum entry_status worst;
+	uint64_t not_ok, incomplete;
 };
 
 /* Writes a frame, and its line of the seek table. */

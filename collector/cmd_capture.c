@@ -129,19 +129,12 @@ static void describe_pauses(const struct capture_job *job, char *ret, size_t siz
 	}
 }
 
-static bool is_partial(const struct bundle_totals *t)
-{
-	/* Skipped parts were not wanted or not there; what failed or is incomplete makes it
-	 * partial. */
-	return t->worst == ENTRY_PARTIAL || t->worst == ENTRY_FAILED;
-}
-
 static int print_result(struct capture_job *job, struct err *e)
 {
 	struct bundle_totals t;
 	char size[HUMAN_MAX], plain[HUMAN_MAX], pauses[128];
 	store_totals(job->store, &t);
-	job->call->partial = is_partial(&t);
+	job->call->partial = t.incomplete > 0;
 	human_size(t.written_bytes, size);
 	human_size(t.plain_bytes, plain);
 	describe_pauses(job, pauses, sizeof pauses);
@@ -150,7 +143,7 @@ static int print_result(struct capture_job *job, struct err *e)
 		 (unsigned long long)t.entries, pauses);
 	if (job->call->partial) {
 		log_warn("incomplete entries: %llu; see: podsnap show %s",
-			 (unsigned long long)t.not_ok, store_location(job->store));
+			 (unsigned long long)t.incomplete, store_location(job->store));
 	}
 	log_info("it holds the memory of what was captured, and with it every secret in there");
 	if (!strcmp(option_string(job->call->options, OPT_OUTPUT), "-")) return 0;
@@ -170,7 +163,7 @@ static void leave_event(const struct capture_job *job, const struct pod_evidence
 		snprintf(outcome, sizeof outcome, "failed: %.250s", e->text);
 	else
 		snprintf(outcome, sizeof outcome, "%s bundle of %llu entries%s%.200s",
-			 is_partial(&t) ? "partial" : "complete", (unsigned long long)t.entries,
+			 t.incomplete ? "partial" : "complete", (unsigned long long)t.entries,
 			 pod->ended[0] ? ", " : "", pod->ended);
 	pod_evidence_event(pod, outcome);
 }

@@ -9,8 +9,8 @@
 
 /* How long the kubelet may take to say that a container ended, where that is likely, and where the
  * stream may have been cut for another reason. */
-#define ENDED_WAIT_NS (10 * NS_PER_S)
-#define CUT_WAIT_NS (3 * NS_PER_S)
+#define ENDED_WAIT_NS (10ull * NS_PER_S)
+#define CUT_WAIT_NS (3ull * NS_PER_S)
 
 int pod_evidence_open(const struct options *options, const char *source, struct pod_evidence *ret,
 		      struct err *e)

@@ -100,17 +100,6 @@ int evidence_put(struct evidence *ev, const char *name, const cJSON *object, boo
 		       text, strlen(text), e);
 }
 
-/* The object at a path, as an entry of its own. */
-static int put_path(struct evidence *ev, const char *name, const char *path, struct err *e)
-{
-	_cleanup_json_doc_ cJSON *object = NULL;
-	struct err why = {0};
-	int r = evidence_get(ev, path, &object, &why);
-
-	return r < 0 ? evidence_put_failure(ev, name, r, &why, e)
-		     : evidence_put(ev, name, object, false, NULL, e);
-}
-
 /* --- the pod --- */
 
 static void pod_path(const struct evidence *ev, char ret[EVIDENCE_PATH_MAX])
@@ -153,20 +142,35 @@ static int put_pod(struct evidence *ev, struct err *e)
 
 static int put_node(struct evidence *ev, struct err *e)
 {
+	static const char name[] = "kube/node.json";
+	_cleanup_json_doc_ cJSON *node = NULL;
 	char path[EVIDENCE_PATH_MAX];
+	struct err why = {0};
+	int r;
 
 	if (!kube_name_is_valid(ev->target->node)) return 0;
 	snprintf(path, sizeof(path), "/api/v1/nodes/%s", ev->target->node);
-	return put_path(ev, "kube/node.json", path, e);
+	r = evidence_get(ev, path, &node, &why);
+	return r < 0 ? evidence_put_failure(ev, name, r, &why, e)
+		     : evidence_put(ev, name, node, false, NULL, e);
 }
 
 static int put_metrics(struct evidence *ev, struct err *e)
 {
+	static const char name[] = "kube/metrics.json";
+	_cleanup_json_doc_ cJSON *object = NULL;
 	char path[EVIDENCE_PATH_MAX];
+	struct err why = {0};
+	int r;
 
 	snprintf(path, sizeof(path), "/apis/metrics.k8s.io/v1beta1/namespaces/%s/pods/%s",
 		 ev->target->namespace_, ev->target->pod);
-	return put_path(ev, "kube/metrics.json", path, e);
+	r = evidence_get(ev, path, &object, &why);
+	if (r == -ERR_NOT_FOUND)
+		r = err_set(&why, ERR_NOT_FOUND,
+			    "there is no metrics API, or it has nothing of this pod");
+	return r < 0 ? evidence_put_failure(ev, name, r, &why, e)
+		     : evidence_put(ev, name, object, false, NULL, e);
 }
 
 /* --- events --- */

@@ -299,7 +299,7 @@ def test_container_that_ends_during_the_capture(cluster, cluster_podsnap, namesp
     lost = sum(stop - start for start, stop in core["lost"])
     assert core["status"] == "partial" and says in core["reason"]
     assert 0.1 * core["size"] < lost < 0.95 * core["size"]
-    assert "beat" in cluster_podsnap.run("stacks", path, expect=None).text
+    assert "2 threads" in cluster_podsnap.run("stacks", path, expect=None).text
     check_kept_evidence(cluster, pod, path, end)
 
 
