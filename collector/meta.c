@@ -15,8 +15,7 @@ void meta_from(struct meta_from *ret)
 	struct utsname host;
 	*ret = (struct meta_from){0};
 	if (!uname(&host)) snprintf(ret->host, sizeof ret->host, "%s", host.nodename);
-	getpwuid_r(getuid(), &entry, strings, sizeof strings, &found);
-	if (found)
+	if (!getpwuid_r(getuid(), &entry, strings, sizeof strings, &found) && found)
 		snprintf(ret->user, sizeof ret->user, "%s", found->pw_name);
 	else
 		snprintf(ret->user, sizeof ret->user, "uid %u", (unsigned)getuid());

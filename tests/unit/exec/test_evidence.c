@@ -238,42 +238,32 @@ static void events_of_several_pages_are_one_list(void **state)
 	expect(&much, "kube/events.json", ENTRY_PARTIAL, "there are more");
 }
 
-#define STATUS(name, state, last)                                                                  \
-	"{\"name\":\"" name "\",\"state\":{\"" state "\":{}},\"lastState\":{" last "}}"
 #define LOG(container, lines)                                                                      \
 	POD_PATH "/log?container=" container "&timestamps=true&tailLines=" lines                   \
 		 "&limitBytes=8388608"
 
+/* One that runs again, one that waits to, one that never ran; and what is no usual container. */
+static const char many_containers[] =
+    "{\"metadata\":{\"uid\":\"u1\"},"
+    "\"spec\":{\"containers\":[{\"name\":\"app\"},{\"name\":\"crashing\"},{\"name\":\"new\"}],"
+    "\"initContainers\":[{\"name\":\"init\"}],\"ephemeralContainers\":[{\"name\":\"debug\"}]},"
+    "\"status\":{\"containerStatuses\":["
+    "{\"name\":\"app\",\"state\":{\"running\":{}},\"lastState\":{\"terminated\":{}}},"
+    "{\"name\":\"crashing\",\"state\":{\"waiting\":{}},\"lastState\":{\"terminated\":{}}},"
+    "{\"name\":\"new\",\"state\":{\"waiting\":{}}}],"
+    "\"initContainerStatuses\":[{\"name\":\"init\",\"state\":{\"terminated\":{}}}],"
+    "\"ephemeralContainerStatuses\":[{\"name\":\"debug\",\"state\":{\"running\":{}}}]}}";
+
 static void logs_of_every_container_that_has_one(void **state)
 {
-	static const struct answer answers[] =
-	    {
-		{POD_PATH,
-		 "{" META(
-		     "web", "u1",
-		     "") ",\"spec\":{\"containers\":[{\"name\":\"app\"},"
-			 "{\"name\":\"crashing\"},{\"name\":\"new\"}],"
-			 "\"initContainers\":[{\"name\":\"init\"}],"
-			 "\"ephemeralContainers\":[{\"name\":\"debug\"}]},"
-			 "\"status\":{\"containerStatuses\":[" STATUS("app", "running", "\"terminated\":{}") "," STATUS(
-			     "crashing", "waiting",
-			     "\"terminated\":{}") "," STATUS("new", "waiting",
-							     "") "],\"initContainerStatuses\":"
-								 "[" STATUS("init", "terminated",
-									    "") "],"
-										"\"ephemeralContain"
-										"erStatuses\":"
-										"[" STATUS("debug",
-											   "runnin"
-											   "g",
-											   "") "]}"
-											       "}"},
-		{LOG("app", "7"), "a\n"},
-		{LOG("app", "7") "&previous=true", "b\n"},
-		{LOG("crashing", "7") "&previous=true", "c\n"},
-		{LOG("init", "7"), ""},
-		{LOG("debug", "7"), "e\n"},
-	    };
+	static const struct answer answers[] = {
+	    {POD_PATH, many_containers},
+	    {LOG("app", "7"), "a\n"},
+	    {LOG("app", "7") "&previous=true", "b\n"},
+	    {LOG("crashing", "7") "&previous=true", "c\n"},
+	    {LOG("init", "7"), ""},
+	    {LOG("debug", "7"), "e\n"},
+	};
 	_cleanup_entries_ struct entries all = {0};
 	size_t logs = 0;
 
@@ -288,6 +278,10 @@ static void logs_of_every_container_that_has_one(void **state)
 	assert_string_equal(find(&all, "kube/logs/debug.log")->text, "e\n");
 }
 
+static const char one_container[] =
+    "{\"metadata\":{\"uid\":\"u1\"},\"spec\":{\"containers\":[{\"name\":\"app\"}]},"
+    "\"status\":{\"containerStatuses\":[{\"name\":\"app\",\"state\":{\"running\":{}}}]}}";
+
 /* A server whose one log has lines of 1 MiB, and which cuts at the end what is too much. */
 static int get_long_log(void *ctx, const char *path, struct buf *ret, struct err *e)
 {
@@ -296,14 +290,8 @@ static int get_long_log(void *ctx, const char *path, struct buf *ret, struct err
 	char *at;
 
 	if (!lines)
-		return strcmp(path, POD_PATH) == 0
-			   ? buf_puts(ret,
-				      "{" META("web", "u1", "") ",\"spec\":{\"containers\":[{"
-								"\"name\":\"app\"}]},\"status\":{"
-								"\"containerStatuses\":[" STATUS(
-								    "app", "running", "") "]}}",
-				      e)
-			   : err_set(e, ERR_NOT_FOUND, "not found");
+		return strcmp(path, POD_PATH) == 0 ? buf_puts(ret, one_container, e)
+						   : err_set(e, ERR_NOT_FOUND, "not found");
 	count = MIN(count, (unsigned long)of);
 	for (unsigned long i = of - count; i < of; i++) {
 		assert_int_equal(buf_reserve(ret, 1 << 20, &at, e), 0);
@@ -335,10 +323,7 @@ static void the_newest_lines_of_a_long_log_are_kept(void **state)
 
 static void a_pod_that_is_gone_is_kept_as_it_was(void **state)
 {
-	static const struct answer before[] = {
-	    {POD_PATH, "{" META("web", "u1", "") ",\"spec\":{\"containers\":[{\"name\":\"app\"}]},"
-						 "\"status\":{\"containerStatuses\":[" STATUS(
-						     "app", "running", "") "]}}"}};
+	static const struct answer before[] = {{POD_PATH, one_container}};
 	/* Another of its name, as a StatefulSet makes one. */
 	static const struct answer now[] = {{POD_PATH, "{" META("web", "u2", "") "}"},
 					    {LOG("app", "7"), "not its\n"}};
@@ -351,9 +336,11 @@ static void a_pod_that_is_gone_is_kept_as_it_was(void **state)
 }
 
 #define ENDED_POD(uid, id, state, last)                                                            \
-	"{" META("web", uid, "") ",\"spec\":{\"containers\":[{\"name\":\"app\"}]},\"status\":{"    \
-				 "\"containerStatuses\":[{\"name\":\"app\",\"containerID\":\"" id  \
-				 "\",\"state\":{" state "},\"lastState\":{" last "}}]}}"
+	"{" META("web", uid,                                                                       \
+		 "") ",\"spec\":{\"containers\":[{\"name\":\"app\"}]},"                            \
+		     "\"status\":{\"containerStatuses\":[{\"name\":\"app\",\"containerID\":\"" id  \
+		     "\","                                                                         \
+		     "\"state\":{" state "},\"lastState\":{" last "}}]}}"
 #define OOM "\"terminated\":{\"containerID\":\"c1\",\"reason\":\"OOMKilled\",\"exitCode\":137}"
 
 static void how_a_container_ended(void **state)
