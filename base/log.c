@@ -107,23 +107,33 @@ void log_line(enum log_level level, const char *fmt, ...)
 	errno = saved;
 }
 
-void log_err(const struct err *e)
+static void say_with_advice(enum log_level level, const struct err *e)
 {
 	const char *advice = err_advice(e);
 	char text[LINE_MAX_BYTES];
 	int saved = errno;
 
-	log_error("%s", e->text[0] ? e->text : err_info(e->code)->name);
-	if (advice && log_get_level() >= LOG_ERROR) {
+	log_line(level, "%s", e->text[0] ? e->text : err_info(e->code)->name);
+	if (advice && log_get_level() >= level) {
 		/* No prefix: a command or a YAML rule is there to be copied. */
 		while (*advice) {
 			size_t len = strcspn(advice, "\n");
 
 			snprintf(text, sizeof(text), "  %.*s", (int)len, advice);
-			emit(LOG_ERROR, false, text);
+			emit(level, false, text);
 			advice += len;
 			if (*advice == '\n') advice++;
 		}
 	}
 	errno = saved;
+}
+
+void log_err(const struct err *e)
+{
+	say_with_advice(LOG_ERROR, e);
+}
+
+void log_warn_err(const struct err *e)
+{
+	say_with_advice(LOG_WARN, e);
 }

@@ -29,5 +29,7 @@ void log_line(enum log_level level, const char *fmt, ...) _printf_(2, 3);
 
 /* "podsnap: error: TEXT" and, below it, the advice line by line. */
 void log_err(const struct err *e);
+/* The same as a warning: it did not end what was done. */
+void log_warn_err(const struct err *e);
 
 #endif

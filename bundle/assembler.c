@@ -1,11 +1,9 @@
-#include "bundle/assembler.h"
+#include "bundle/assembler_internal.h"
 
-#include "base/json.h"
 #include "bundle/format.h"
 #include "bundle/frame.h"
 #include "bundle/le.h"
 #include "bundle/manifest.h"
-#include "bundle/name_set.h"
 #include "bundle/tar.h"
 
 #include <inttypes.h>
@@ -13,35 +11,6 @@
 
 /* Room beside the entries for the manifest's head. */
 enum { MANIFEST_HEAD_MAX = 1 << 20, SEEK_FRAMES_START = 256 };
-
-struct stream {
-	struct bundle_output out; /* first: what producers see */
-	struct assembler *a;
-	uint64_t base; /* plain bytes before this producer's first */
-	bool verify;
-	ZSTD_DCtx *decompressor; /* with verify */
-	uint8_t *scratch;        /* BUNDLE_FRAME_PLAIN_MAX bytes, with verify */
-};
-
-struct assembler {
-	bundle_write_fn write;
-	void *write_ctx;
-	struct stream stream;
-	bool failed, finished;
-
-	uint64_t plain, written; /* bytes so far */
-	struct sha256 digest;    /* frame_digest_add */
-	uint64_t next_header;    /* where the next entry in the tar must start */
-	uint8_t *seek;           /* SEEK_ENTRY_BYTES a frame */
-	size_t frame_count, frame_cap;
-
-	struct buf entries_text; /* the array "entries" */
-	struct json entries_json;
-	size_t ranges_left; /* of BUNDLE_RANGES_TOTAL_MAX */
-	struct name_set names;
-	uint64_t not_ok;
-	enum entry_status worst;
-};
 
 /* --- frames --- */
 
@@ -54,9 +23,8 @@ static int write_out(struct assembler *a, const void *data, size_t len, struct e
 	return 0;
 }
 
-/* Writes a frame, and its line of the seek table. */
-static int write_frame(struct assembler *a, const void *data, size_t len, uint32_t plain_len,
-		       struct err *e)
+int assembler_write_frame(struct assembler *a, const void *data, size_t len, uint32_t plain_len,
+			  struct err *e)
 {
 	uint8_t *entry;
 	int r;
@@ -92,6 +60,8 @@ static int verify_frame(struct stream *s, const struct bundle_frame *frame, stru
 				frame->plain_len, e);
 }
 
+static int settle(struct assembler *a, struct err *e);
+
 static int take_frame(struct stream *s, const struct bundle_frame *frame, struct err *e)
 {
 	struct assembler *a = s->a;
@@ -110,18 +80,20 @@ static int take_frame(struct stream *s, const struct bundle_frame *frame, struct
 		r = verify_frame(s, frame, e);
 		if (r < 0) return r;
 	}
-	return write_frame(a, frame->data, frame->len, frame->plain_len, e);
+	r = assembler_write_frame(a, frame->data, frame->len, frame->plain_len, e);
+	if (r < 0) return r;
+	if (s->verify) tar_follow_feed(&a->follow, s->scratch, frame->plain_len);
+	return settle(a, e);
 }
 
-static int check_alive(const struct assembler *a, struct err *e)
+int assembler_check_alive(const struct assembler *a, struct err *e)
 {
 	if (a->failed) return err_set(e, ERR_CORRUPT, "the bundle failed before and is truncated");
 	if (a->finished) return err_set(e, ERR_USAGE, "the bundle is finished");
 	return 0;
 }
 
-/* A failure of anything on the way leaves a hole: the bundle must not be finished after it. */
-static int keep(struct assembler *a, int r)
+int assembler_keep(struct assembler *a, int r)
 {
 	if (r < 0) a->failed = true;
 	return r;
@@ -130,14 +102,14 @@ static int keep(struct assembler *a, int r)
 static int stream_frame(struct bundle_output *out, const struct bundle_frame *frame, struct err *e)
 {
 	struct stream *s = (struct stream *)out;
-	int r = check_alive(s->a, e);
+	int r = assembler_check_alive(s->a, e);
 
-	return r < 0 ? r : keep(s->a, take_frame(s, frame, e));
+	return r < 0 ? r : assembler_keep(s->a, take_frame(s, frame, e));
 }
 
 /* --- entries --- */
 
-static int take_name(struct assembler *a, const char *name, struct err *e)
+int assembler_take_name(struct assembler *a, const char *name, struct err *e)
 {
 	int r;
 
@@ -175,21 +147,22 @@ static int write_ranges(struct assembler *a, const char *key, const struct range
 	return 0;
 }
 
-static int write_entry(struct assembler *a, const struct bundle_entry *entry, uint64_t base,
-		       struct err *e)
+int assembler_write_entry(struct assembler *a, const struct bundle_entry *entry, struct err *e)
 {
 	struct json *j = &a->entries_json;
 	char hex[SHA256_HEX];
 	int r = 0;
 
+	a->not_ok += entry->status != ENTRY_OK;
+	a->incomplete += entry->status == ENTRY_PARTIAL || entry->status == ENTRY_FAILED;
 	json_object(j);
 	json_kv_string(j, "name", entry->name);
 	json_kv_string(j, "status", entry_status_name(entry->status));
 	if (entry->status != ENTRY_OK) json_kv_string(j, "reason", entry->reason);
 	if (entry->in_tar) {
 		hex_encode(entry->sha256, sizeof(entry->sha256), hex);
-		json_kv_uint(j, "header_offset", base + entry->header_offset);
-		json_kv_uint(j, "offset", base + entry->data_offset);
+		json_kv_uint(j, "header_offset", entry->header_offset);
+		json_kv_uint(j, "offset", entry->data_offset);
 		json_kv_uint(j, "size", entry->size);
 		json_kv_string(j, "sha256", hex);
 		r = write_ranges(a, "lost", entry->lost, entry->lost_count, e);
@@ -201,9 +174,79 @@ static int write_entry(struct assembler *a, const struct bundle_entry *entry, ui
 			: 0;
 }
 
+static bool has_come(const struct assembler *a, const struct bundle_entry *entry)
+{
+	return !entry->in_tar || bundle_entry_end(entry) <= a->plain;
+}
+
+void assembler_drop_waiting(struct assembler *a, size_t count)
+{
+	if (count == 0) return;
+	for (size_t i = 0; i < count; i++) {
+		a->waiting_ranges -= a->waiting[i].lost_count + a->waiting[i].torn_count;
+		bundle_entry_done(&a->waiting[i]);
+	}
+	a->waiting_count -= count;
+	memmove(a->waiting, a->waiting + count, a->waiting_count * sizeof(*a->waiting));
+}
+
+/* Writes the records whose bytes are all there now. */
+static int settle(struct assembler *a, struct err *e)
+{
+	size_t count = 0;
+	int r = 0;
+
+	while (r == 0 && count < a->waiting_count && has_come(a, &a->waiting[count]))
+		r = assembler_write_entry(a, &a->waiting[count++], e);
+	assembler_drop_waiting(a, count);
+	return r;
+}
+
+static int copy_ranges(struct range **ranges, size_t count, struct err *e)
+{
+	struct range *copy = count > 0 ? reallocarray(NULL, count, sizeof(*copy)) : NULL;
+
+	if (count > 0 && !copy) return err_set(e, ERR_NO_MEMORY, "no memory for %zu ranges", count);
+	if (count > 0) memcpy(copy, *ranges, count * sizeof(*copy));
+	*ranges = copy;
+	return 0;
+}
+
+static int let_wait(struct assembler *a, const struct bundle_entry *entry, struct err *e)
+{
+	size_t ranges = entry->lost_count + entry->torn_count;
+	struct bundle_entry *copy;
+	int r;
+
+	if (a->waiting_count >= WAITING_MAX || a->waiting_ranges + ranges > WAITING_RANGES_MAX)
+		return err_set(e, ERR_LIMIT, "more than %zu entries of which no byte came",
+			       a->waiting_count);
+	if (a->waiting_count == a->waiting_cap) {
+		size_t cap = MAX(a->waiting_cap * 2, (size_t)16);
+
+		copy = reallocarray(a->waiting, cap, sizeof(*copy));
+		if (!copy) return err_set(e, ERR_NO_MEMORY, "no memory for %zu entries", cap);
+		a->waiting = copy;
+		a->waiting_cap = cap;
+	}
+	copy = &a->waiting[a->waiting_count];
+	*copy = *entry;
+	r = copy_ranges(&copy->lost, copy->lost_count, e);
+	if (r < 0) return r;
+	r = copy_ranges(&copy->torn, copy->torn_count, e);
+	if (r < 0) {
+		free(copy->lost);
+		return r;
+	}
+	a->waiting_count++;
+	a->waiting_ranges += ranges;
+	return 0;
+}
+
 static int take_entry(struct stream *s, const struct bundle_entry *entry, struct err *e)
 {
 	struct assembler *a = s->a;
+	struct bundle_entry own;
 	int r = bundle_entry_check(entry, e);
 
 	if (r < 0) return r;
@@ -211,21 +254,22 @@ static int take_entry(struct stream *s, const struct bundle_entry *entry, struct
 		return err_set(e, ERR_CORRUPT,
 			       "entry %s starts at %" PRIu64 " where %" PRIu64 " is next",
 			       entry->name, s->base + entry->header_offset, a->next_header);
-	r = take_name(a, entry->name, e);
-	if (r == 0) r = write_entry(a, entry, s->base, e);
+	r = assembler_take_name(a, entry->name, e);
 	if (r < 0) return r;
-	if (entry->in_tar) a->next_header = s->base + bundle_entry_end(entry);
-	a->not_ok += entry->status != ENTRY_OK;
-	a->worst = MAX(a->worst, entry->status);
-	return 0;
+	own = *entry; /* its ranges are borrowed */
+	own.header_offset += s->base;
+	own.data_offset += s->base;
+	if (own.in_tar) a->next_header = bundle_entry_end(&own);
+	return a->waiting_count == 0 && has_come(a, &own) ? assembler_write_entry(a, &own, e)
+							  : let_wait(a, &own, e);
 }
 
 static int stream_entry(struct bundle_output *out, const struct bundle_entry *entry, struct err *e)
 {
 	struct stream *s = (struct stream *)out;
-	int r = check_alive(s->a, e);
+	int r = assembler_check_alive(s->a, e);
 
-	return r < 0 ? r : keep(s->a, take_entry(s, entry, e));
+	return r < 0 ? r : assembler_keep(s->a, take_entry(s, entry, e));
 }
 
 /* --- the end --- */
@@ -331,7 +375,7 @@ static int write_tar_end(struct assembler *a, struct err *e)
 	if (!ctx) return err_set(e, ERR_NO_MEMORY, "no memory to compress with");
 	r = frame_compress(ctx, zeros, sizeof(zeros), packed, sizeof(packed), &len, e);
 	ZSTD_freeCCtx(ctx);
-	return r < 0 ? r : write_frame(a, packed, len, sizeof(zeros), e);
+	return r < 0 ? r : assembler_write_frame(a, packed, len, sizeof(zeros), e);
 }
 
 static int write_trailer(struct assembler *a, const struct bundle_entry *manifest, struct err *e)
@@ -346,7 +390,7 @@ static int write_trailer(struct assembler *a, const struct bundle_entry *manifes
 	le64_put(trailer + 24, manifest->size);
 	memcpy(trailer + 32, manifest->sha256, SHA256_BYTES);
 	sha256_final(&before, trailer + 32 + SHA256_BYTES);
-	return write_frame(a, trailer, sizeof(trailer), 0, e);
+	return assembler_write_frame(a, trailer, sizeof(trailer), 0, e);
 }
 
 static int write_seek_table(struct assembler *a, struct err *e)
@@ -382,10 +426,10 @@ static int finish(struct assembler *a, const struct bundle_summary *summary, str
 
 int assembler_finish(struct assembler *a, const struct bundle_summary *summary, struct err *e)
 {
-	int r = check_alive(a, e);
+	int r = assembler_check_alive(a, e);
 
 	if (r < 0) return r;
-	r = keep(a, finish(a, summary, e));
+	r = assembler_keep(a, finish(a, summary, e));
 	if (r == 0) a->finished = true;
 	return r;
 }
@@ -417,6 +461,8 @@ void assembler_free(struct assembler *a)
 	free(a->stream.scratch);
 	free(a->seek);
 	name_set_done(&a->names);
+	assembler_drop_waiting(a, a->waiting_count);
+	free(a->waiting);
 	buf_done(&a->entries_text);
 	free(a);
 }
@@ -425,6 +471,7 @@ struct bundle_output *assembler_stream(struct assembler *a, bool verify)
 {
 	a->stream.base = a->plain;
 	a->stream.verify = verify;
+	tar_follow_start(&a->follow, a->plain);
 	return &a->stream.out;
 }
 
@@ -435,6 +482,6 @@ void assembler_totals(const struct assembler *a, struct bundle_totals *ret)
 	    .not_ok = a->not_ok,
 	    .plain_bytes = a->plain,
 	    .written_bytes = a->written,
-	    .worst = a->worst,
+	    .incomplete = a->incomplete,
 	};
 }

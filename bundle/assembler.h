@@ -33,6 +33,15 @@ void assembler_free(struct assembler *a); /* NULL-safe */
  */
 struct bundle_output *assembler_stream(struct assembler *a, bool verify);
 
+/*
+ * Ends what a producer left that is gone, of a stream with verify: the entry it was in is padded
+ * with zeros to its announced size, partial, and lists what did not come as lost; entries of which
+ * nothing came are listed as failed. why: for their reasons. Then the next producer may come.
+ * -ERR_TRUNCATED if the stream ended inside a tar header, -ERR_LIMIT if the padding would be
+ * endless: the bundle can only be left truncated.
+ */
+int assembler_end_broken(struct assembler *a, const char *why, struct err *e);
+
 /* Facts for the head of manifest.json, beside the entries. */
 struct bundle_summary {
 	const char *tool;       /* "podsnap 0.1.0" */
@@ -47,7 +56,7 @@ int assembler_finish(struct assembler *a, const struct bundle_summary *summary, 
 struct bundle_totals {
 	uint64_t entries, not_ok; /* not_ok: status other than ok */
 	uint64_t plain_bytes, written_bytes;
-	enum entry_status worst; /* the highest of enum entry_status */
+	uint64_t incomplete; /* partial or failed; skipped was not wanted or not there */
 };
 void assembler_totals(const struct assembler *a, struct bundle_totals *ret);
 

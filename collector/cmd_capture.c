@@ -5,9 +5,9 @@
 #include "collector/cancel.h"
 #include "collector/local_capture.h"
 #include "collector/pod.h"
+#include "collector/pod_evidence.h"
 #include "collector/progress.h"
 #include "collector/source.h"
-#include "collector/store.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -60,8 +60,7 @@ static int capture_local(struct capture_job *job, struct err *e)
 	return r;
 }
 
-static int capture_pod(struct capture_job *job, struct kube *kube, const struct pod_target *target,
-		       struct err *e)
+static int capture_processes(struct capture_job *job, const struct pod_evidence *pod, struct err *e)
 {
 	struct wire_end end;
 	struct pod_request request = {
@@ -72,8 +71,18 @@ static int capture_pod(struct capture_job *job, struct kube *kube, const struct 
 	    .progress = on_wire_progress,
 	    .ctx = job,
 	};
-	int r = pod_run(kube, target, job->call->options, &request, &end, e);
+	int r = pod_run(pod->kube, &pod->target, job->call->options, &request, &end, e);
 	return r ? r : buf_puts(&job->result, end.result_json, e);
+}
+
+/* Evidence outlives the pod: what came of a container that ended meanwhile is a bundle, too. */
+static int capture_pod(struct capture_job *job, struct pod_evidence *pod, struct err *e)
+{
+	struct err why = {0};
+	int r = capture_processes(job, pod, &why);
+	progress_end(&job->progress);
+	if (r) r = pod_evidence_rescue(pod, job->has_memory ? job->store : NULL, &why, e);
+	return r ? r : pod_evidence_store(pod, job->store, e);
 }
 
 static int print_json(struct capture_job *job, const struct bundle_totals *t, struct err *e)
@@ -111,7 +120,9 @@ static void describe_pauses(const struct capture_job *job, char *ret, size_t siz
 	}
 	cJSON_Delete(result);
 	human_duration((uint64_t)longest, pause);
-	if (count == 1) {
+	if (count == 0) {
+		snprintf(ret, size, "pauses unknown");
+	} else if (count == 1) {
 		snprintf(ret, size, "process paused for %s", pause);
 	} else {
 		snprintf(ret, size, "%d processes, each paused for at most %s", count, pause);
@@ -123,9 +134,7 @@ static int print_result(struct capture_job *job, struct err *e)
 	struct bundle_totals t;
 	char size[HUMAN_MAX], plain[HUMAN_MAX], pauses[128];
 	store_totals(job->store, &t);
-	/* Skipped parts were not wanted or not there; what failed or is incomplete makes it
-	 * partial. */
-	job->call->partial = t.worst == ENTRY_PARTIAL || t.worst == ENTRY_FAILED;
+	job->call->partial = t.incomplete > 0;
 	human_size(t.written_bytes, size);
 	human_size(t.plain_bytes, plain);
 	describe_pauses(job, pauses, sizeof pauses);
@@ -134,7 +143,7 @@ static int print_result(struct capture_job *job, struct err *e)
 		 (unsigned long long)t.entries, pauses);
 	if (job->call->partial) {
 		log_warn("incomplete entries: %llu; see: podsnap show %s",
-			 (unsigned long long)t.not_ok, store_location(job->store));
+			 (unsigned long long)t.incomplete, store_location(job->store));
 	}
 	log_info("it holds the memory of what was captured, and with it every secret in there");
 	if (!strcmp(option_string(job->call->options, OPT_OUTPUT), "-")) return 0;
@@ -144,29 +153,59 @@ static int print_result(struct capture_job *job, struct err *e)
 	return r ? r : io_write_all(STDOUT_FILENO, "\n", 1, "stdout", e);
 }
 
+static void leave_event(const struct capture_job *job, const struct pod_evidence *pod, int r,
+			const struct err *e)
+{
+	struct bundle_totals t;
+	char outcome[300];
+	store_totals(job->store, &t);
+	if (r)
+		snprintf(outcome, sizeof outcome, "failed: %.250s", e->text);
+	else
+		snprintf(outcome, sizeof outcome, "%s bundle of %llu entries%s%.200s",
+			 t.incomplete ? "partial" : "complete", (unsigned long long)t.entries,
+			 pod->ended[0] ? ", " : "", pod->ended);
+	pod_evidence_event(pod, outcome);
+}
+
+static int capture(struct capture_job *job, struct pod_evidence *pod, struct err *e)
+{
+	int r = pod ? capture_pod(job, pod, e) : capture_local(job, e);
+	progress_end(&job->progress);
+	if (!r) r = cancel_check(e);
+	if (!r) r = store_commit(job->store, job->result.data, e);
+	/* A bundle that broke off is still evidence; one the user cancelled is not wanted, nor one
+	 * that only says that there was a process. */
+	if (r) store_abort(job->store, job->has_memory && r != -ERR_CANCELLED);
+	if (pod) leave_event(job, pod, r, e);
+	return r ? r : print_result(job, e);
+}
+
+static int open_source(struct command_call *call, struct source *ret, struct err *e)
+{
+	int r = source_open(call, ret, e);
+	if (r) return r;
+	if (ret->kind == SOURCE_CORE || ret->kind == SOURCE_BUNDLE)
+		return err_set(e, ERR_USAGE, "%s is evidence already: capture takes a pod or --pid",
+			       ret->text);
+	if (ret->kind != SOURCE_POD && option_bool(call->options, OPT_EVENT))
+		return err_set(e, ERR_USAGE, "--event is for pods: a local process has none");
+	return 0;
+}
+
 static int run(struct command_call *call, struct err *e)
 {
 	_cleanup_source_ struct source source = {0};
-	_cleanup_kube_ struct kube *kube = NULL;
-	struct pod_target target;
+	_cleanup_pod_evidence_ struct pod_evidence evidence = {0};
 	struct capture_job job = {.call = call, .result = BUF_INIT(WIRE_RESULT_MAX)};
-	int r = source_open(call, &source, e);
-	if (!r && (source.kind == SOURCE_CORE || source.kind == SOURCE_BUNDLE)) {
-		return err_set(e, ERR_USAGE, "%s is evidence already: capture takes a pod or --pid",
-			       source.text);
+	struct pod_evidence *pod = NULL;
+	int r = open_source(call, &source, e);
+	if (!r && source.kind == SOURCE_POD) {
+		pod = &evidence;
+		r = pod_evidence_open(call->options, source.text, pod, e);
 	}
-	bool pod = source.kind == SOURCE_POD;
-	if (!r && pod) r = pod_open(call->options, source.text, &kube, &target, e);
-	if (!r) r = store_new(&job.store, call->options, pod ? &target : NULL, pod, e);
-	if (!r) r = pod ? capture_pod(&job, kube, &target, e) : capture_local(&job, e);
-	progress_end(&job.progress);
-	if (!r) r = cancel_check(e);
-	if (!r) r = store_commit(job.store, job.result.data, e);
-	if (!r) r = print_result(&job, e);
-	/* A bundle that broke off is still evidence; one the user cancelled is not wanted, nor one
-	 * that only says that there was a process. */
-	else if (job.store)
-		store_abort(job.store, job.has_memory && r != -ERR_CANCELLED);
+	if (!r) r = store_new(&job.store, call->options, pod ? &pod->meta : NULL, e);
+	if (!r) r = capture(&job, pod, e);
 	store_free(job.store);
 	buf_done(&job.result);
 	return r;

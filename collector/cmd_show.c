@@ -42,6 +42,17 @@ static int print_target(const cJSON *target, struct buf *ret, struct err *e)
 			  number_of(target, "pid"));
 }
 
+/* Who captured, as the API server has it, and from where. */
+static int print_who(const cJSON *meta, struct buf *ret, struct err *e)
+{
+	const cJSON *who = cJSON_GetObjectItemCaseSensitive(meta, "who");
+	const cJSON *from = cJSON_GetObjectItemCaseSensitive(meta, "from");
+	if (!from) return 0;
+	return buf_printf(
+	    ret, e, "by        %s%s%s on %s\n", cJSON_IsObject(who) ? text_of(who, "username") : "",
+	    cJSON_IsObject(who) ? ", " : "", text_of(from, "user"), text_of(from, "host"));
+}
+
 static int print_meta(struct source *s, struct buf *ret, struct err *e)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(MIB);
@@ -57,6 +68,7 @@ static int print_meta(struct source *s, struct buf *ret, struct err *e)
 			       text_of(meta, "tool"), reason ? ", reason: " : "",
 			       reason ? reason : "");
 	}
+	if (!r) r = print_who(meta, ret, e);
 	cJSON_Delete(meta);
 	return r;
 }

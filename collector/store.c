@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "collector/cancel.h"
-#include "collector/meta.h"
 #include "upload/sink.h"
 
 #include <stdio.h>
@@ -20,8 +19,8 @@ struct held_frame {
 struct store {
 	struct bundle_output out; /* first */
 	const struct options *options;
-	const struct pod_target *target;
-	bool verify;
+	const struct meta_pod *pod;
+	bool verify;                             /* what came over a network */
 	struct held_frame held[HELD_FRAMES_MAX]; /* came before the first entry */
 	size_t held_count;
 	struct sink *sink;
@@ -59,9 +58,10 @@ static void bundle_name(const struct store *s, const struct bundle_entry *first,
 		if (*c != '-' && *c != ':') *to++ = *c;
 	}
 	*to = 0;
-	if (s->target) {
-		snprintf(ret, ret_size, "%s_%s_%s_%s_%s.podsnap.tar.zst", s->target->namespace_,
-			 s->target->pod, s->target->container, process, stamp);
+	if (s->pod) {
+		const struct pod_target *t = s->pod->target;
+		snprintf(ret, ret_size, "%s_%s_%s_%s_%s.podsnap.tar.zst", t->namespace_, t->pod,
+			 t->container, process, stamp);
 	} else {
 		snprintf(ret, ret_size, "local_%s_%s.podsnap.tar.zst", process, stamp);
 	}
@@ -102,13 +102,18 @@ static int open_sink(struct store *s, const struct bundle_entry *first, struct e
 	return 0;
 }
 
+static int new_packer(struct store *s, struct packer **ret, struct err *e)
+{
+	struct packer_config config = {.level = 1, .threads = 1, .mtime_s = s->created};
+	return packer_new(ret, &config, assembler_stream(s->assembler, false), e);
+}
+
 static int write_meta(struct store *s, struct err *e)
 {
 	_cleanup_buf_ struct buf meta = BUF_INIT(MIB);
 	struct packer *packer = NULL;
-	struct packer_config config = {.level = 1, .threads = 1, .mtime_s = s->created};
-	int r = meta_json(s->options, s->target, s->created, &meta, e);
-	if (!r) r = packer_new(&packer, &config, assembler_stream(s->assembler, false), e);
+	int r = meta_json(s->options, s->pod, s->created, &meta, e);
+	if (!r) r = new_packer(s, &packer, e);
 	if (!r) r = packer_add(packer, "meta.json", meta.data, meta.len, e);
 	if (!r) r = packer_flush(packer, e);
 	packer_free(packer);
@@ -159,15 +164,15 @@ static int take_entry(struct bundle_output *out, const struct bundle_entry *entr
 	return r ? r : s->stream->entry(s->stream, entry, e);
 }
 
-int store_new(struct store **ret, const struct options *options, const struct pod_target *target,
-	      bool verify, struct err *e)
+int store_new(struct store **ret, const struct options *options, const struct meta_pod *pod,
+	      struct err *e)
 {
 	struct store *s = calloc(1, sizeof *s);
 	if (!s) return err_set(e, ERR_NO_MEMORY, "no memory");
 	s->out = (struct bundle_output){.frame = take_frame, .entry = take_entry};
 	s->options = options;
-	s->target = target;
-	s->verify = verify;
+	s->pod = pod;
+	s->verify = pod != NULL;
 	s->created = time(NULL);
 	s->room_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (s->room_fd < 0) {
@@ -193,6 +198,18 @@ void store_free(struct store *s)
 struct bundle_output *store_output(struct store *s)
 {
 	return &s->out;
+}
+
+int store_packer(struct store *s, struct packer **ret, struct err *e)
+{
+	if (!s->stream) return err_set(e, ERR_INTERNAL, "the capture gave no entry");
+	return new_packer(s, ret, e);
+}
+
+int store_end_broken(struct store *s, const char *why, struct err *e)
+{
+	if (!s->stream) return err_set(e, ERR_INTERNAL, "the capture gave no entry");
+	return assembler_end_broken(s->assembler, why, e);
 }
 
 int store_commit(struct store *s, const char *result_json, struct err *e)

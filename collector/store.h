@@ -8,16 +8,23 @@
 
 #include "bundle/assembler.h"
 #include "collector/command.h"
-#include "exec/kube.h"
+#include "collector/meta.h"
 
 struct store;
-/* target NULL: a local process. With verify, frames are checked before they are written. */
-int store_new(struct store **ret, const struct options *options, const struct pod_target *target,
-	      bool verify, struct err *e);
+/* pod (borrowed) NULL: a process of this machine; else frames come over a network, and are checked
+ * before they are written. */
+int store_new(struct store **ret, const struct options *options, const struct meta_pod *pod,
+	      struct err *e);
 /* Aborts unless store_commit succeeded; NULL-safe. */
 void store_free(struct store *s);
 /* Where the producer emits to. */
 struct bundle_output *store_output(struct store *s);
+/* For entries of our own, once the producer is done; flushed and freed by the caller before
+ * store_commit. */
+int store_packer(struct store *s, struct packer **ret, struct err *e);
+/* Ends what the producer left that is gone (assembler_end_broken), so that what came can be
+ * committed. */
+int store_end_broken(struct store *s, const char *why, struct err *e);
 /* Ends the bundle with result_json among the manifest's members and makes it visible. */
 int store_commit(struct store *s, const char *result_json, struct err *e);
 /* Gives up. keep_partial keeps what came under another name where the sink can, and says so in the

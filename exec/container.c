@@ -38,6 +38,58 @@ const cJSON *container_find(const cJSON *pod, const char *name, const cJSON **re
 	return NULL;
 }
 
+int container_each(const cJSON *pod,
+		   int (*fn)(void *ctx, const cJSON *container, const cJSON *status, struct err *e),
+		   void *ctx, struct err *e)
+{
+	const cJSON *spec = json_doc_get(pod, "spec"), *status = json_doc_get(pod, "status"), *item;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		const cJSON *statuses = json_doc_get(status, status_lists[i]);
+
+		cJSON_ArrayForEach(item, json_doc_get(spec, lists[i]))
+		{
+			int r = fn(ctx, item, find_named(statuses, json_doc_text(item, "name")), e);
+
+			if (r < 0) return r;
+		}
+	}
+	return 0;
+}
+
+/* How the container of that id ended; NULL: not, or not that the kubelet knows of. */
+static const cJSON *end_of(const cJSON *status, const char *id)
+{
+	static const char *const states[] = {"state.terminated", "lastState.terminated"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		const cJSON *end = json_doc_get(status, states[i]);
+
+		if (end && strcmp(json_doc_text(end, "containerID"), id) == 0) return end;
+	}
+	return NULL;
+}
+
+bool container_ended(const cJSON *pod, const char *name, const char *id, char *ret, size_t size)
+{
+	const cJSON *status, *end, *code;
+	const char *now, *reason;
+
+	container_find(pod, name, &status);
+	end = end_of(status, id);
+	now = json_doc_text(status, "containerID");
+	if (!*id || (!end && (!*now || strcmp(now, id) == 0))) return false;
+	reason = json_doc_text(end, "reason");
+	code = json_doc_get(end, "exitCode");
+	snprintf(ret, size, "container %s ended%s%.100s", name, *reason ? ": " : "", reason);
+	if (cJSON_IsNumber(code)) {
+		size_t len = strlen(ret);
+
+		snprintf(ret + len, size - len, ", exit status %.0f", code->valuedouble);
+	}
+	return true;
+}
+
 /* "app, sidecar" */
 static void list_names(const cJSON *pod, char *ret, size_t size)
 {

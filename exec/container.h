@@ -10,6 +10,16 @@
  * Borrowed from pod; NULL if it has no such container. */
 const cJSON *container_find(const cJSON *pod, const char *name, const cJSON **ret_status);
 
+/* Calls fn for every container, init and ephemeral ones too, with its status (NULL: none yet),
+ * until it fails; returns what it returned. pod may be NULL. */
+int container_each(const cJSON *pod,
+		   int (*fn)(void *ctx, const cJSON *container, const cJSON *status, struct err *e),
+		   void *ctx, struct err *e);
+
+/* True if the container of that id, once of that name in the pod, has ended; *ret has how as far as
+ * the kubelet says, "container app ended: OOMKilled, exit status 137". */
+bool container_ended(const cJSON *pod, const char *name, const char *id, char *ret, size_t size);
+
 /*
  * Fills *ret from a pod; container as for pod_select. note is set when containers were to choose
  * from. -ERR_NOT_FOUND: no such container (the hint lists those there are), the pod waits for a

@@ -79,6 +79,11 @@ const char *kube_server(const struct kube *k)
 	return k->access.server;
 }
 
+const char *kube_origin(const struct kube *k)
+{
+	return k->access.origin ? k->access.origin : "the command line";
+}
+
 /* --- answers --- */
 
 /* The message of a Status document, else the start of what came, on one line. */
@@ -99,7 +104,7 @@ static void message_of(const char *body, size_t len, char *ret, size_t size)
 
 int kube_tls_error(const struct kube *k, struct err *e)
 {
-	const char *origin = k->access.origin ? k->access.origin : "the command line";
+	const char *origin = kube_origin(k);
 
 	if (!e) return -ERR_AUTH;
 	if (strstr(e->text, "subject name"))
@@ -139,7 +144,7 @@ static bool impersonation_rule(const char *message, char *ret, size_t size)
 
 static int unauthorized(const struct kube *k, const char *message, struct err *e)
 {
-	const char *origin = k->access.origin ? k->access.origin : "the command line";
+	const char *origin = kube_origin(k);
 
 	if (k->authorization.len == 0 && k->access.cert.len == 0)
 		err_set(e, ERR_AUTH, "%s asks for credentials, and %s has none: %s",
@@ -164,13 +169,16 @@ int kube_answer_error(const struct kube *k, const char *doing, const char *path,
 	case 403:
 		err_set(e, ERR_FORBIDDEN, "%s", message);
 		if (impersonation_rule(message, rule, sizeof(rule)) ||
-		    rbac_rule(path, rule, sizeof(rule), NULL) == 0)
+		    rbac_rule(strncmp(doing, "POST ", 5) == 0 ? "POST" : "GET", path, rule,
+			      sizeof(rule), NULL) == 0)
 			err_hint(e, "%s", rule);
 		return -ERR_FORBIDDEN;
 	case 400:
 	case 404:
 	case 410:
 		return err_set(e, ERR_NOT_FOUND, "%s", message);
+	case 409:
+		return err_set(e, ERR_EXISTS, "%s", message);
 	default:
 		return err_set(e, ERR_SERVER, "%s (%s: HTTP status %d)", message, doing, status);
 	}

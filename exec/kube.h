@@ -40,6 +40,8 @@ static inline void kube_free_ptr(struct kube **k)
 const char *kube_namespace(const struct kube *k);
 /* "https://10.96.0.1", for messages. */
 const char *kube_server(const struct kube *k);
+/* Where address and credentials are from, for messages: "context a of FILE". */
+const char *kube_origin(const struct kube *k);
 /* GET path ("/api/v1/..."), JSON body appended to ret. Errors carry the server's message; 403 adds
  * the missing RBAC rule as YAML in the hint. 429 and 5xx are tried again with back-off, 401 once
  * where there may be newer credentials. */
@@ -51,7 +53,7 @@ int kube_patch(struct kube *k, const char *path, const void *body, size_t len, s
 
 /* POST a JSON document (borrowed) to path; the answer is appended to ret (NULL: not wanted). Tried
  * again as kube_get is: for reviews, which create nothing, and objects whose name is chosen here,
- * of which a second one is refused. */
+ * of which a second one is refused (-ERR_EXISTS). */
 int kube_post(struct kube *k, const char *path, const void *body, size_t len, struct buf *ret,
 	      struct err *e);
 

@@ -24,7 +24,7 @@ static int split(const char *path, char parts[PARTS_MAX][PART_SIZE])
 	}
 }
 
-int rbac_rule(const char *path, char *ret, size_t size, struct err *e)
+int rbac_rule(const char *method, const char *path, char *ret, size_t size, struct err *e)
 {
 	char parts[PARTS_MAX][PART_SIZE];
 	const char *group = "", *namespace_ = NULL, *verbs = "\"list\"", *sub = NULL;
@@ -43,6 +43,7 @@ int rbac_rule(const char *path, char *ret, size_t size, struct err *e)
 		at += 2;
 	}
 	if (count >= at + 2) verbs = "\"get\"";
+	if (strcmp(method, "POST") == 0) verbs = "\"create\"";
 	if (count >= at + 3) sub = parts[at + 2];
 	if (sub && strcmp(sub, "exec") == 0) verbs = "\"get\", \"create\"";
 	if (sub && strcmp(sub, "ephemeralcontainers") == 0) verbs = "\"patch\"";

@@ -1,6 +1,6 @@
 #include "dumpers/proc/cmdline.h"
 
-#include "dumpers/proc/secret.h"
+#include "base/secret.h"
 
 #include <string.h>
 

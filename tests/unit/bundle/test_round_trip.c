@@ -284,7 +284,8 @@ static void flaws_are_listed(void **state)
 	assembler_totals(a, &totals);
 	assert_int_equal(totals.entries, 7);
 	assert_int_equal(totals.not_ok, 4);
-	assert_int_equal(totals.worst, ENTRY_FAILED);
+	/* Whatever comes behind them; one is skipped. */
+	assert_int_equal(totals.incomplete, 3);
 	assert_int_equal(totals.written_bytes, bytes.len);
 	assert_int_equal(assembler_finish(a, &test_summary, &test_err), -ERR_USAGE);
 	assembler_free(a);

@@ -4,7 +4,7 @@
 static void a_rule_follows_from_the_path(void **state)
 {
 	static const struct {
-		const char *path, *rule;
+		const char *path, *rule, *method;
 	} cases[] = {
 	    {"/api/v1/namespaces/shop/pods/web-1/exec?container=app&command=sh",
 	     "a Role in namespace shop needs this rule:\n- apiGroups: [\"\"]\n"
@@ -23,12 +23,18 @@ static void a_rule_follows_from_the_path(void **state)
 	     "  resources: [\"deployments\"]\n  verbs: [\"get\"]"},
 	    {"/api/v1/nodes/n1", "a ClusterRole needs this rule:\n- apiGroups: [\"\"]\n"
 				 "  resources: [\"nodes\"]\n  verbs: [\"get\"]"},
+	    {"/api/v1/namespaces/shop/events",
+	     "a Role in namespace shop needs this rule:\n- apiGroups: [\"\"]\n"
+	     "  resources: [\"events\"]\n  verbs: [\"create\"]",
+	     "POST"},
 	};
 	char rule[ERR_HINT_MAX];
 	struct err e;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		assert_int_equal(rbac_rule(cases[i].path, rule, sizeof(rule), &e), 0);
+		assert_int_equal(rbac_rule(cases[i].method ? cases[i].method : "GET", cases[i].path,
+					   rule, sizeof(rule), &e),
+				 0);
 		assert_string_equal(rule, cases[i].rule);
 	}
 }
@@ -41,7 +47,7 @@ static void other_paths_have_no_rule(void **state)
 	struct err e;
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
-		assert_int_equal(rbac_rule(paths[i], rule, sizeof(rule), &e), -ERR_USAGE);
+		assert_int_equal(rbac_rule("GET", paths[i], rule, sizeof(rule), &e), -ERR_USAGE);
 }
 
 int main(void)

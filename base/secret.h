@@ -1,9 +1,9 @@
 /*
- * What looks like a secret in an environment or a command line, and its replacement. A guess by
- * name and by form, made to err on the side of hiding.
+ * What looks like a secret in an environment, a command line or an object's description, and its
+ * replacement. A guess by name and by form, made to err on the side of hiding.
  */
-#ifndef DUMPERS_PROC_SECRET_H
-#define DUMPERS_PROC_SECRET_H
+#ifndef BASE_SECRET_H
+#define BASE_SECRET_H
 
 #include "base/buf.h"
 

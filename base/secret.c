@@ -1,4 +1,4 @@
-#include "dumpers/proc/secret.h"
+#include "base/secret.h"
 
 #include <ctype.h>
 #include <string.h>
