@@ -249,7 +249,8 @@ static int run(struct session *s, struct err *e)
 
 	do {
 		r = step(s, &why);
-		if (r == -ERR_NETWORK && s->now.phase <= PHASE_RUN && !session_has_ended(s))
+		if (r == -ERR_NETWORK && !s->now.lost && s->now.phase <= PHASE_RUN &&
+		    !session_has_ended(s))
 			r = broken(s, &why);
 		/* A stream that can be written to still carries CANCEL; one that has ended does
 		 * not, and then the probe sees the end of its stdin. One that is lost shall not. */
