@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from lib.connect_proxy import ConnectProxy
-from lib.pods import CapturePod, module_namespace
+from lib.pods import CapturePod, RESTRICTED, module_namespace
 from lib.soak import LONG
 from lib.wait import wait_until
 
@@ -115,6 +115,24 @@ def test_goes_on_after_every_kind_of_loss(cluster, cluster_podsnap, pod, proxy, 
     cluster.wait_ready()
     pod.await_clean()
     capture.path.unlink()
+
+
+@pytest.mark.parametrize("route", ["exec", "ephemeral"])
+def test_goes_on_under_pod_security(cluster, cluster_podsnap, proxy, tmp_path, route):
+    """As a user without rights, and, where the image has no shell, beside it."""
+    namespace = cluster.namespace("s-" + os.urandom(4).hex(), "restricted")
+    image = {"image": cluster.image("distroless")} if route == "ephemeral" else {}
+    pod = CapturePod(cluster, namespace, "user", "memory", MEMORY_MIB, security=RESTRICTED, **image)
+    capture = Capture(cluster_podsnap, pod, proxy, tmp_path, "--route", route,
+                      "--probe-image", cluster.image("probe"))
+    capture.await_bytes(MEMORY_MIB << 18)
+    proxy.order("reset")
+    status, stderr = capture.finish()
+    assert status == 0 and GOES_ON.search(stderr)
+    cluster_podsnap.run("verify", capture.path)
+    wait_until(lambda: not pod.probes(), "end of the probe")
+    pod.assert_runs_freely()
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 def test_without_a_window_a_loss_is_the_end(cluster_podsnap, pod, proxy, whole_bytes, tmp_path):
