@@ -5,6 +5,7 @@
 #include "exec/container.h"
 #include "exec/json_doc.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,14 +60,16 @@ static void judge_memory(struct doctor *d, size_t probe_bytes)
 		     "process could be killed for it",
 		     human_size(room, left), human_size(need, needed));
 	if (in->limit == INSIDE_UNKNOWN || in->available <= room) return;
+	/* What is used goes up and down: as much again, so that it helps for longer than now. */
+	uint64_t better_mib = (in->limit + 2 * need - room) / MIB + 1;
 	doctor_fix(d, ON_ALL,
 		   "make the pod with\n"
 		   "spec:\n"
 		   "  containers:\n"
 		   "  - name: %s\n"
 		   "    resources:\n"
-		   "      limits: {memory: %lluMi}",
-		   d->target.container, (unsigned long long)((in->limit + need - room) / MIB + 1));
+		   "      limits: {memory: %" PRIu64 "Mi}",
+		   d->target.container, better_mib);
 }
 
 /* --- the right to trace --- */
@@ -140,25 +143,13 @@ static void judge_rule(struct doctor *d, const struct ptrace_facts *f)
 		break;
 	default:
 		doctor_block(d, ON_ALL, "security",
-			     "the kernel forbids to trace the process, and no rule of ptrace(2) "
-			     "says why: a security module (AppArmor, SELinux)%s",
+			     "the kernel forbids to trace the process, and users, capabilities and "
+			     "Yama do not say why: a security module (AppArmor, SELinux)%s",
 			     f->ours.seccomp ? " or the seccomp profile" : "");
 		doctor_fix(d, ON_ALL, "look for its denial in the log of node %s: dmesg",
 			   d->target.node);
 		break;
 	}
-}
-
-/* The right to read is that to trace without what Yama says. Where it is missing although users
- * and capabilities allow it, the process is not dumpable: for root its files show nothing, they are
- * root's in any case. */
-static bool is_dumpable(const struct inside *in, struct ptrace_facts *f)
-{
-	f->dumpable = in->owner != INSIDE_NO;
-	if (!f->dumpable || in->read != INSIDE_NO) return f->dumpable;
-	struct ptrace_facts without_yama = *f;
-	without_yama.yama_scope = 0;
-	return ptrace_blocker(&without_yama) != BLOCKER_SECURITY;
 }
 
 static void judge_trace(struct doctor *d)
@@ -183,7 +174,8 @@ static void judge_trace(struct doctor *d)
 		return;
 	}
 	if (in->attach == INSIDE_YES) return;
-	f.dumpable = is_dumpable(in, &f);
+	f.dumpable = in->owner != INSIDE_NO;
+	f.dumpable = ptrace_dumpable(&f, in->read != INSIDE_NO);
 	judge_rule(d, &f);
 }
 
