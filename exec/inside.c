@@ -1,6 +1,7 @@
 #include "exec/inside.h"
 
 #include "exec/kube_internal.h"
+#include "exec/push.h"
 #include "exec/remote.h"
 
 #include <poll.h>
@@ -19,7 +20,7 @@ enum { OUTPUT_MAX = 1 << 20, ERRORS_MAX = 4 << 10, POLL_MS = 200 };
  *   control groups that is no zombie.
  * - /proc/PID/personality asks the kernel for the right to trace, /proc/PID/maps for that to read.
  * - `test -w` of busybox knows no read-only mounts for root: the mounts are printed, too.
- * - The places are those of exec/push.c, in its order, and the tools are tried as it does.
+ * - The tools are tried as exec/push.c does.
  */
 const char inside_script[] =
     "p() { printf '%s\\n' \"$*\"; }\n"
@@ -70,7 +71,7 @@ const char inside_script[] =
     " row inactive_file inactive $c/memory.stat\n"
     "fi 2>/dev/null\n"
     "row MemAvailable: available_kib /proc/meminfo 2>/dev/null\n"
-    "for d in \"$TMPDIR\" /tmp /var/tmp /dev/shm /run /dev .; do\n"
+    "for d in " PUSH_PLACES "; do\n"
     " [ -n \"$d\" ] || continue\n"
     " (\n"
     "  if ! cd -- \"$d\" 2>/dev/null; then p \"place missing - $d\"; exit; fi\n"
