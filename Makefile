@@ -127,7 +127,7 @@ $(foreach m,$(MODULES),$(eval $(call unit_rules,$(m))))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/test/%,$(sort $(foreach m,$(MODULES),$(wildcard tests/unit/$(m)/test_*.c))))
 
 # Programs that pytest drives: of tests/unit/MODULE (sanitized), of tests/component (as shipped).
-HELPERS := $(addprefix $(BUILD)/test/tests/unit/,upload/s3_cat exec/test_push exec/test_session) \
+HELPERS := $(addprefix $(BUILD)/test/tests/unit/,upload/s3_cat exec/test_push exec/test_session exec/test_inside) \
            $(patsubst %.c,$(BUILD)/app/%,$(wildcard tests/component/*.c))
 $(BUILD)/app/tests/component/%: $(BUILD)/app/tests/component/%.o $(call archives,$(MODULES),app)
 	$(call say,LD,$@)

@@ -49,7 +49,7 @@ const struct option_def option_table[OPT_COUNT] = {
 		       "the way into the pod: push the probe by exec, or an ephemeral container; "
 		       "auto: exec, and the other where the container has no shell or no place "
 		       "for it, if there is a --probe-image",
-		   .verbs = VERBS_LIVE},
+		   .verbs = VERBS_PROBED},
     [OPT_PROBE_IMAGE] = {.name = "probe-image",
 			 .env = "PODSNAP_PROBE_IMAGE",
 			 .key = "kube.probe-image",
@@ -58,6 +58,10 @@ const struct option_def option_table[OPT_COUNT] = {
 			 .help = "an image that holds this version's podsnap-probe, for ephemeral "
 				 "containers",
 			 .verbs = VERBS_LIVE},
+    [OPT_NO_EXEC] = {.name = "no-exec",
+		     .type = OPTION_BOOL,
+		     .help = "run nothing in the container: what only shows there is not checked",
+		     .verbs = VERB_DOCTOR},
     [OPT_RESUME_WINDOW] =
 	{.name = "resume-window",
 	 .env = "PODSNAP_RESUME_WINDOW",
@@ -69,7 +73,7 @@ const struct option_def option_table[OPT_COUNT] = {
 	 .help =
 	     "after a lost connection, for how long podsnap tries to go on where it was, and the "
 	     "probe waits for it in the pod; 0: a lost connection is the end",
-	 .verbs = VERBS_LIVE},
+	 .verbs = VERBS_PROBED},
     [OPT_OUTPUT] = {.name = "output",
 		    .short_name = 'o',
 		    .env = "PODSNAP_OUTPUT",
@@ -88,7 +92,7 @@ const struct option_def option_table[OPT_COUNT] = {
 		  .type = OPTION_BOOL,
 		  .help = "print JSON",
 		  .verbs = VERB_CAPTURE | VERB_STACKS | VERB_PS | VERB_SHOW | VERB_VERIFY |
-			   VERB_VERSION | VERB_CONFIG},
+			   VERB_VERSION | VERB_CONFIG | VERB_DOCTOR},
     [OPT_FULL] = {.name = "full",
 		  .type = OPTION_BOOL,
 		  .help = "every thread on its own, identical stacks not folded",

@@ -14,8 +14,11 @@ enum verb {
 	VERB_VERSION = 1 << 5,
 	VERB_CONFIG = 1 << 6,
 	VERB_PROBE = 1 << 7, /* the probe's own: read from a request, never from a command line */
+	VERB_DOCTOR = 1 << 8,
 };
-#define VERBS_LIVE (VERB_CAPTURE | VERB_STACKS | VERB_PS)
+/* A probe is asked; a pod is named. */
+#define VERBS_PROBED (VERB_CAPTURE | VERB_STACKS | VERB_PS)
+#define VERBS_LIVE (VERBS_PROBED | VERB_DOCTOR)
 
 enum option_id {
 	OPT_VERB,
@@ -26,6 +29,7 @@ enum option_id {
 	OPT_CONTAINER,
 	OPT_ROUTE,
 	OPT_PROBE_IMAGE,
+	OPT_NO_EXEC,
 	OPT_RESUME_WINDOW,
 	OPT_OUTPUT,
 	OPT_FORCE,

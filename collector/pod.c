@@ -48,8 +48,7 @@ static int check_route(const struct options *options, struct err *e)
 			"name it with --probe-image, or in the configuration as kube.probe-image");
 }
 
-int pod_open(const struct options *options, const char *source, struct kube **ret,
-	     struct pod_target *ret_target, struct err *e)
+int pod_connect(const struct options *options, struct kube **ret, struct err *e)
 {
 	const char *groups[LIST_MAX], *extras[LIST_MAX];
 	struct kube_options ko = {
@@ -71,14 +70,20 @@ int pod_open(const struct options *options, const char *source, struct kube **re
 	    .namespace_ = option_string(options, OPT_NAMESPACE),
 	    .cancel = &cancel_requested,
 	};
-	_cleanup_kube_ struct kube *kube = NULL;
 	/* The default is kube.h's, which allows a plugin more. */
 	if (option_is_set(options, OPT_REQUEST_TIMEOUT))
 		ko.request_timeout_ns = (uint64_t)option_int(options, OPT_REQUEST_TIMEOUT);
-	int r = check_route(options, e);
-	if (!r) r = read_list(options, OPT_AS_GROUP, groups, &ko.as_group_count, e);
+	int r = read_list(options, OPT_AS_GROUP, groups, &ko.as_group_count, e);
 	if (!r) r = read_list(options, OPT_AS_USER_EXTRA, extras, &ko.as_user_extra_count, e);
-	if (!r) r = kube_open(&ko, &kube, e);
+	return r ? r : kube_open(&ko, ret, e);
+}
+
+int pod_open(const struct options *options, const char *source, struct kube **ret,
+	     struct pod_target *ret_target, struct err *e)
+{
+	_cleanup_kube_ struct kube *kube = NULL;
+	int r = check_route(options, e);
+	if (!r) r = pod_connect(options, &kube, e);
 	if (r) return r;
 	r = pod_select(kube, source, option_string(options, OPT_CONTAINER), ret_target, e);
 	if (r) return r;

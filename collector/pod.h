@@ -5,7 +5,9 @@
 #include "collector/command.h"
 #include "exec/session.h"
 
-/* Opens the cluster and picks pod and container; what was picked among several goes to the log. */
+/* Opens the cluster. */
+int pod_connect(const struct options *options, struct kube **ret, struct err *e);
+/* The same, and picks pod and container; what was picked among several goes to the log. */
 int pod_open(const struct options *options, const char *source, struct kube **ret,
 	     struct pod_target *ret_target, struct err *e);
 

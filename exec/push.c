@@ -53,7 +53,7 @@ static const char script[] =
     "elif dd bs=1 count=1 </dev/zero >/dev/null 2>&1; then t='dd'\n"
     "else die 'the image has neither head -c nor dd'; fi\n"
     "take() { if [ $t = head ]; then exec head -c \"$n\"; else exec dd bs=1 count=\"$n\"; fi; }\n"
-    "for d in \"$TMPDIR\" /tmp /var/tmp /dev/shm /run /dev .; do\n"
+    "for d in " PUSH_PLACES "; do\n"
     " [ -n \"$d\" ] || continue\n"
     " c=$d/.podsnap-$2\n"
     " if ! o=$( (set -C; : >\"$c\") 2>&1 ); then why=\"$why, $d: ${o##*: }\"; continue; fi\n"

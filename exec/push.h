@@ -11,6 +11,9 @@
 
 #include "base/buf.h"
 
+/* Where the probe's file may be put, as words of a shell: the first that works is taken. */
+#define PUSH_PLACES "\"$TMPDIR\" /tmp /var/tmp /dev/shm /run /dev ."
+
 enum { PUSH_ARGUMENTS = 8, PUSH_TEXT_MAX = 4 << 10 };
 
 enum push_state {

@@ -62,6 +62,23 @@ enum blocker ptrace_blocker(const struct ptrace_facts *f)
 	return BLOCKER_SECURITY;
 }
 
+bool ptrace_dumpable(const struct ptrace_facts *facts, bool readable)
+{
+	struct ptrace_facts f = *facts;
+
+	f.yama_scope = 0;
+	return f.dumpable && (readable || ptrace_blocker(&f) != BLOCKER_SECURITY ||
+			      (f.ours.cap_eff >> CAPABILITY_SYS_PTRACE & 1));
+}
+
+/* Needs PTRACE_MODE_READ_FSCREDS (fs/proc/base.c). */
+static bool is_readable(const struct process *p)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(STATUS_TEXT_MAX);
+
+	return process_read(p, "auxv", &text, NULL) != -ERR_PERMISSION;
+}
+
 static int read_yama_scope(void)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(SMALL_TEXT_MAX);
@@ -112,6 +129,7 @@ static enum blocker find_rule(const struct process *p, const struct proc_status 
 	if (ns.v[NS_USER].inode != 0) f->same_userns = ns.v[NS_USER].same;
 	f->yama_scope = read_yama_scope();
 	f->is_descendant = is_descendant(status->ppid);
+	f->dumpable = ptrace_dumpable(f, is_readable(p));
 	return ptrace_blocker(f);
 }
 

@@ -47,6 +47,13 @@ struct ptrace_facts {
 };
 /* The first rule that forbids; SECURITY when none does. */
 enum blocker ptrace_blocker(const struct ptrace_facts *facts);
+/*
+ * Is the target dumpable? facts->dumpable says whether its files in /proc have its own owner, which
+ * shows nothing where that is root in any case. The right to read (readable: /proc/PID/maps, auxv)
+ * is that to trace but for Yama: where it is missing although users and capabilities allow it, that
+ * is the likeliest reason.
+ */
+bool ptrace_dumpable(const struct ptrace_facts *facts, bool readable);
 
 /* status is the target's, already read. Never fails. */
 void process_capturable(const struct process *p, const struct proc_status *status,

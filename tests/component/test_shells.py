@@ -1,4 +1,4 @@
-"""The push script in shells that a build machine need not have: the unit tests of it once more."""
+"""The scripts for containers, in shells that a build machine need not have: their unit tests."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 
-@pytest.mark.parametrize("program", ["test_push", "test_session"])
+@pytest.mark.parametrize("program", ["test_push", "test_session", "test_inside"])
 def test_busybox(build_dir, program):
     path = os.path.join(build_dir, "test", "tests", "unit", "exec", program)
     done = subprocess.run([path], env={**os.environ, "PODSNAP_TEST_SHELL": "busybox ash"},

@@ -45,6 +45,28 @@ static void rules(void **state)
 	assert_int_equal(ptrace_blocker(&f), BLOCKER_USERNS);
 }
 
+static void dumpable_by_the_right_to_read(void **state)
+{
+	struct ptrace_facts f = allowed();
+
+	assert_true(ptrace_dumpable(&f, true));
+	assert_false(ptrace_dumpable(&f, false));
+	/* Yama has no say in it; users, capabilities and SYS_PTRACE have. */
+	f.yama_scope = 2;
+	assert_true(ptrace_dumpable(&f, true));
+	assert_false(ptrace_dumpable(&f, false));
+	f.theirs.cap_prm = 6;
+	assert_true(ptrace_dumpable(&f, false));
+	f = allowed();
+	f.theirs.uid[ID_SAVED]++;
+	assert_true(ptrace_dumpable(&f, false));
+	f = allowed();
+	f.ours.cap_eff = PTRACE_BIT;
+	assert_true(ptrace_dumpable(&f, false));
+	f.dumpable = false;
+	assert_false(ptrace_dumpable(&f, true));
+}
+
 static void yama(void **state)
 {
 	struct ptrace_facts f = allowed();
@@ -185,6 +207,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(rules),
+	    cmocka_unit_test(dumpable_by_the_right_to_read),
 	    cmocka_unit_test(yama),
 	    cmocka_unit_test(own_child_and_self),
 	    cmocka_unit_test(traced_child),
