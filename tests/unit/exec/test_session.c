@@ -462,6 +462,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	buf_done(&own_image);
+	unlink(getenv("FAKE_REQUEST"));
 	return rmdir(dir);
 }
 
