@@ -21,19 +21,25 @@ enum {
 
 /* --- who comes into question --- */
 
+static pid_t parent_of(pid_t pid)
+{
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	struct proc_status status = {0};
+
+	if (process_open(pid, &p, NULL) < 0 || process_status(&p, &status, NULL) < 0) return 0;
+	return status.ppid <= INT_MAX ? (pid_t)status.ppid : 0;
+}
+
 /* This program and all above it that the pid namespace shows. */
 static int list_own_line(struct pids *ret, struct err *e)
 {
 	pid_t pid = getpid();
 
 	for (int i = 0; i < ANCESTORS_MAX && pid > 0; i++) {
-		_cleanup_process_ struct process p = PROCESS_INIT;
-		struct proc_status status = {0};
 		int r = pids_add(ret, pid, e);
 
 		if (r < 0) return r;
-		if (process_open(pid, &p, NULL) < 0 || process_status(&p, &status, NULL) < 0) break;
-		pid = status.ppid <= INT_MAX ? (pid_t)status.ppid : 0;
+		pid = parent_of(pid);
 	}
 	return 0;
 }
@@ -56,11 +62,42 @@ static bool runs_program(pid_t pid, const struct stat *program)
 	       its.st_ino == program->st_ino;
 }
 
-/* All processes in sight but those of list_own_line and others of this very program: one that idles
- * in its container, another capture. */
+static bool same_bytes(const struct buf *a, const struct buf *b)
+{
+	return a->len == b->len && a->len > 0 && memcmp(a->data, b->data, a->len) == 0;
+}
+
+static void read_text(pid_t pid, const char *name, struct buf *ret)
+{
+	_cleanup_process_ struct process p = PROCESS_INIT;
+
+	if (process_open(pid, &p, NULL) == 0) process_read(&p, name, ret, NULL);
+}
+
+static bool same_command(pid_t a, pid_t b)
+{
+	_cleanup_buf_ struct buf line_a = BUF_INIT(CMDLINE_TEXT_MAX);
+	_cleanup_buf_ struct buf line_b = BUF_INIT(CMDLINE_TEXT_MAX);
+
+	read_text(a, "cmdline", &line_a);
+	read_text(b, "cmdline", &line_b);
+	return same_bytes(&line_a, &line_b);
+}
+
+/* What the script that started us still runs beside us: a copy of its shell, and what that started.
+ * helpers: those of lower pids. */
+static bool is_helper(pid_t pid, const struct pids *own, const struct pids *helpers)
+{
+	pid_t parent = parent_of(pid);
+
+	return holds(helpers, parent) || (holds(own, parent) && same_command(pid, parent));
+}
+
+/* All processes in sight but those of list_own_line, their helpers, and others of this very
+ * program: one that idles in its container, another capture. */
 static int list_others(struct pids *ret, struct err *e)
 {
-	_cleanup_pids_ struct pids own = {0};
+	_cleanup_pids_ struct pids own = {0}, helpers = {0};
 	struct stat program = {0};
 	size_t count = 0;
 	int r = pids_list(ret, e);
@@ -69,16 +106,17 @@ static int list_others(struct pids *ret, struct err *e)
 	if (r < 0) return r;
 	/* If it cannot be had, none is like it. */
 	(void)stat("/proc/self/exe", &program);
-	for (size_t i = 0; i < ret->count; i++)
-		if (!holds(&own, ret->v[i]) && !runs_program(ret->v[i], &program))
-			ret->v[count++] = ret->v[i];
-	ret->count = count;
-	return 0;
-}
+	for (size_t i = 0; i < ret->count && r == 0; i++) {
+		pid_t pid = ret->v[i];
 
-static bool same_bytes(const struct buf *a, const struct buf *b)
-{
-	return a->len == b->len && a->len > 0 && memcmp(a->data, b->data, a->len) == 0;
+		if (holds(&own, pid) || runs_program(pid, &program)) continue;
+		if (is_helper(pid, &own, &helpers))
+			r = pids_add(&helpers, pid, e);
+		else
+			ret->v[count++] = pid;
+	}
+	ret->count = count;
+	return r;
 }
 
 static bool is_own_thread(uint64_t tid)
@@ -105,13 +143,6 @@ static bool is_candidate(pid_t pid, const struct buf *own_group, bool *ret_same_
 	return true;
 }
 
-static void read_group(pid_t pid, struct buf *ret)
-{
-	_cleanup_process_ struct process p = PROCESS_INIT;
-
-	if (process_open(pid, &p, NULL) == 0) process_read(&p, "cgroup", ret, NULL);
-}
-
 /* Those that can be meant, ascending: of this container, else of all in sight. */
 static int list_candidates(struct pids *ret, struct err *e)
 {
@@ -120,7 +151,7 @@ static int list_candidates(struct pids *ret, struct err *e)
 	size_t count = 0;
 	int r = list_others(ret, e);
 
-	read_group(getpid(), &own_group);
+	read_text(getpid(), "cgroup", &own_group);
 	for (size_t i = 0; r == 0 && i < ret->count; i++) {
 		bool same_group;
 
@@ -346,7 +377,7 @@ int process_pick_container(pid_t pid, size_t max, pid_t **ret, size_t *ret_count
 	int r = list_others(&pids, e);
 
 	if (r < 0) return r;
-	read_group(pid, &group);
+	read_text(pid, "cgroup", &group);
 	for (size_t i = 0; i < pids.count; i++) {
 		bool same_group;
 

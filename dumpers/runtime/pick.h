@@ -1,5 +1,6 @@
 /* Which process is meant, among those that this program's pid namespace shows. Never meant: this
- * program and those above it, others of the same program, kernel threads, zombies. */
+ * program and those above it, copies of the shell that started it, others of the same program,
+ * kernel threads, zombies. */
 #ifndef DUMPERS_RUNTIME_PICK_H
 #define DUMPERS_RUNTIME_PICK_H
 

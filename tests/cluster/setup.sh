@@ -128,6 +128,8 @@ write_kubelet_config() {
 		authorization: {mode: Webhook}
 		resolvConf: ""
 		evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
+		# On a disk that is nearly full, images would go that the next pod needs: nothing pulls them.
+		imageGCHighThresholdPercent: 100
 		podLogsDir: $state/podlogs
 		volumePluginDir: $state/volume-plugins
 		maxPods: 60
