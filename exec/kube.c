@@ -69,6 +69,12 @@ void kube_free(struct kube *k)
 	free(k);
 }
 
+void kube_hang_up(struct kube *k)
+{
+	http_free(k->http);
+	k->http = NULL;
+}
+
 const char *kube_namespace(const struct kube *k)
 {
 	return k->namespace_;

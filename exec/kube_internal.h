@@ -36,6 +36,9 @@ int kube_refused(struct kube *k, bool *ret_again, struct err *e);
 /* The TLS side, proxy and cancellation of a connection. */
 struct http_config kube_http_config(const struct kube *k);
 
+/* The next request is made over a new connection: the one there is may be dead without a word. */
+void kube_hang_up(struct kube *k);
+
 /* An answer that is no success, in our words: the server's message, and for 403 the missing rule.
  * doing: "GET /api/..." or the like; path: what RBAC sees. Returns the negative code. */
 int kube_answer_error(const struct kube *k, const char *doing, const char *path, int status,

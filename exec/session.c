@@ -2,6 +2,7 @@
 
 #include "base/human.h"
 #include "base/log.h"
+#include "exec/kube_internal.h"
 #include "exec/session_internal.h"
 
 #include <errno.h>
@@ -75,6 +76,7 @@ static int come_back(struct session *s, struct err *e)
 	int r;
 
 	log_info("%s", loss.text);
+	kube_hang_up(s->kube);
 	s->resuming = true;
 	for (int attempt = 1;; attempt++) {
 		if (is_cancelled(s)) return cancelled(s, e);

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from lib import bundle as bundles
 from lib.connect_proxy import ConnectProxy
 from lib.pods import CapturePod, RESTRICTED, module_namespace
 from lib.soak import LONG
@@ -83,6 +84,12 @@ def cut(cluster, proxy, fault):
         proxy.order(fault)
 
 
+def only_kube_is_missing(path):
+    entries = bundles.manifest(path)["entries"]
+    return all(entry["status"] in ("ok", "skipped") or entry["name"].startswith("kube/")
+               for entry in entries)
+
+
 def plan_cuts(rng, turn):
     """1 to 5 faults at shares of the bundle that leave each something to interrupt. Every kind
     comes first in turn; another silence would only take time."""
@@ -107,7 +114,8 @@ def test_goes_on_after_every_kind_of_loss(cluster, cluster_podsnap, pod, proxy, 
     assert counted >= 1, "no cut was in the middle"
     status, stderr = capture.finish()
     went_on = [int(offset) for offset in GOES_ON.findall(stderr)]
-    assert status == 0
+    # What the cluster says of itself while parts of it start may be missing, and is said to be.
+    assert status == 0 or (status == 3 and only_kube_is_missing(capture.path))
     assert went_on and went_on == sorted(went_on) and went_on[0] > 0
     cluster_podsnap.run("verify", capture.path)
     # One snapshot: nothing was captured a second time.
