@@ -78,8 +78,12 @@ def whole_bytes(cluster, podsnap_session, pod, tmp_path_factory):
 
 
 def cut(cluster, proxy, fault):
-    if fault in COMPONENTS:
+    def killed():
+        # One that was killed just now is not there for a moment.
         cluster.kill(fault)
+        return True
+    if fault in COMPONENTS:
+        wait_until(killed, f"end of {fault}")
     else:
         proxy.order(fault)
 
@@ -103,6 +107,7 @@ def plan_cuts(rng, turn):
 @pytest.mark.parametrize("turn", range(CAPTURES))
 def test_goes_on_after_every_kind_of_loss(cluster, cluster_podsnap, pod, proxy, whole_bytes, turn,
                                           tmp_path, rng):
+    cluster.wait_ready()
     capture = Capture(cluster_podsnap, pod, proxy, tmp_path)
     counted = 0
     for share, fault in plan_cuts(rng, turn):
