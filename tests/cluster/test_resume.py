@@ -88,12 +88,6 @@ def cut(cluster, proxy, fault):
         proxy.order(fault)
 
 
-def only_kube_is_missing(path):
-    entries = bundles.manifest(path)["entries"]
-    return all(entry["status"] in ("ok", "skipped") or entry["name"].startswith("kube/")
-               for entry in entries)
-
-
 def plan_cuts(rng, turn):
     """1 to 5 faults at shares of the bundle that leave each something to interrupt. Every kind
     comes first in turn; another silence would only take time."""
@@ -120,7 +114,7 @@ def test_goes_on_after_every_kind_of_loss(cluster, cluster_podsnap, pod, proxy, 
     status, stderr = capture.finish()
     went_on = [int(offset) for offset in GOES_ON.findall(stderr)]
     # What the cluster says of itself while parts of it start may be missing, and is said to be.
-    assert status == 0 or (status == 3 and only_kube_is_missing(capture.path))
+    assert status == 0 or (status == 3 and bundles.only_kube_is_missing(capture.path))
     assert went_on and went_on == sorted(went_on) and went_on[0] > 0
     cluster_podsnap.run("verify", capture.path)
     # One snapshot: nothing was captured a second time.

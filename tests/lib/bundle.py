@@ -54,6 +54,12 @@ def manifest(bundle):
     return json.loads(entry(bundle, "manifest.json"))
 
 
+def only_kube_is_missing(bundle):
+    """Nothing of the process: what is not there is what the cluster could not say of itself."""
+    return all(entry["status"] in ("ok", "skipped") or entry["name"].startswith("kube/")
+               for entry in manifest(bundle)["entries"])
+
+
 def taken(bundle):
     """How the one process in it was taken."""
     process, = manifest(bundle)["processes"]
