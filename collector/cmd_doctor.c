@@ -116,8 +116,6 @@ static int print_json(const struct doctor *d, struct buf *ret, struct err *e)
 static int check_source(const struct source *source, struct err *e)
 {
 	if (source->kind == SOURCE_POD) return 0;
-	if (source->kind == SOURCE_LOCAL)
-		return err_set(e, ERR_USAGE, "doctor looks at pods: name one");
 	return err_set(e, ERR_USAGE, "doctor looks at pods; %s is evidence", source->text);
 }
 

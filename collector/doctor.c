@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { POD_BYTES_MAX = 4 << 20 };
-
 void doctor_done(struct doctor *d)
 {
 	inside_done(&d->inside);
@@ -154,34 +152,10 @@ static int check_rights(struct doctor *d, struct kube *k, const char *pod, struc
 
 /* --- the pod --- */
 
-/* The name of the pod where it is named itself. */
-static const char *pod_name(const char *source)
-{
-	const char *slash = strchr(source, '/');
-
-	if (!slash) return source;
-	size_t len = (size_t)(slash - source);
-	return (len == 2 && !strncmp(source, "po", 2)) ||
-		       (len == 3 && !strncmp(source, "pod", 3)) ||
-		       (len == 4 && !strncmp(source, "pods", 4))
-		   ? slash + 1
-		   : NULL;
-}
-
 /* A failure of these kinds is a finding. */
 static bool is_state(int r)
 {
 	return r == -ERR_NOT_FOUND || r == -ERR_GONE || r == -ERR_UNSUPPORTED;
-}
-
-static int read_pod(struct kube *k, const struct pod_target *target, cJSON **ret, struct err *e)
-{
-	_cleanup_buf_ struct buf body = BUF_INIT(POD_BYTES_MAX);
-	char path[600];
-	snprintf(path, sizeof path, "/api/v1/namespaces/%s/pods/%s", target->namespace_,
-		 target->pod);
-	int r = kube_get(k, path, &body, e);
-	return r ? r : json_doc_parse(body.data, body.len, path, ret, e);
 }
 
 /* *ret stays NULL where a finding says why. */
@@ -193,7 +167,7 @@ static int find_pod(struct doctor *d, struct kube *k, const struct options *opti
 	int r = pod_select(k, source, option_string(options, OPT_CONTAINER), &target, &why);
 	if (!r) {
 		d->target = target;
-		r = read_pod(k, &target, ret, &why);
+		r = pod_read(k, &target, ret, &why);
 	}
 	if (is_state(r)) {
 		block_by(d, ON_ALL, "state", &why);
@@ -230,7 +204,7 @@ static int dry_run(struct doctor *d, struct kube *k, const cJSON *pod, const cha
 		   struct err *e)
 {
 	struct err why = {0};
-	int r = access_try_ephemeral(k, pod, &d->target, image, &why);
+	int r = ephemeral_try(k, pod, &d->target, image, &why);
 	if (!r) {
 		doctor_note(d, ON_EPHEMERAL, "not checked: whether the node can pull %s", image);
 		return 0;
@@ -340,7 +314,7 @@ int doctor_examine(struct kube *k, const struct options *options, const char *so
 		ret->reports[i].name = names[i];
 	snprintf(ret->target.namespace_, sizeof ret->target.namespace_, "%s", kube_namespace(k));
 	int r = ask_who(ret, k, e);
-	if (!r) r = check_rights(ret, k, pod_name(source), &rights, e);
+	if (!r) r = check_rights(ret, k, pod_source_name(source), &rights, e);
 	if (!r) r = find_pod(ret, k, options, source, &rights, &pod, e);
 	if (!r) r = check_ephemeral(ret, k, options, pod, e);
 	if (!r) r = check_inside(ret, k, options, pod, &rights, e);

@@ -1,5 +1,6 @@
 #include "base/human.h"
 #include "collector/doctor.h"
+#include "collector/probe_work.h"
 #include "dumpers/proc/capability.h"
 #include "dumpers/proc/capturable.h"
 #include "exec/container.h"
@@ -9,8 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What the probe asks for when it starts (probe_work.c), and itself. */
-enum { ROOM_MIN = 16 << 20, PROBE_ROOM = 4 << 20 };
+enum { PUSH_ROOM = 4 << 20 }; /* what it takes until the probe looks */
 
 /* --- pushing the probe --- */
 
@@ -46,7 +46,8 @@ static void judge_push(struct doctor *d, size_t probe_bytes)
 
 static void judge_memory(struct doctor *d, size_t probe_bytes)
 {
-	uint64_t room = inside_memory_room(&d->inside), need = ROOM_MIN + PROBE_ROOM + probe_bytes;
+	uint64_t room = inside_memory_room(&d->inside),
+		 need = PROBE_ROOM_MIN + PUSH_ROOM + probe_bytes;
 	char left[HUMAN_MAX], needed[HUMAN_MAX];
 	const struct inside *in = &d->inside;
 

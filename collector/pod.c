@@ -11,7 +11,6 @@
 
 extern const uint8_t embedded_probe_x86_64[], embedded_probe_x86_64_end[];
 
-enum { WINDOW_BYTES = 16 << 20 };
 #define PING_NS (1ull * NS_PER_S)
 #define SILENCE_NS (15ull * NS_PER_S)
 
@@ -154,7 +153,6 @@ int pod_run(struct kube *kube, const struct pod_target *target, const struct opt
 	    .ping_ns = PING_NS,
 	    .silence_ns = SILENCE_NS,
 	    .resume_ns = (uint64_t)option_int(options, OPT_RESUME_WINDOW),
-	    .window_bytes = WINDOW_BYTES,
 	    .cancel = &cancel_requested,
 	    .cancel_fd = cancel_fd(),
 	    .progress = request->progress,

@@ -15,9 +15,7 @@
 #include <time.h>
 
 #define PROGRESS_EVERY_NS (200ull * NS_PER_MS)
-/* What the probe comes to use at most with one compressor and the smallest window, and what each
- * further compressor may find free. */
-enum { ROOM_MIN = 16 << 20, THREAD_ROOM = 32 << 20 };
+enum { THREAD_ROOM = 32 << 20 }; /* what each further compressor may find free */
 
 struct probe_work {
 	struct bundle_output out; /* first: the packer emits into it */
@@ -210,11 +208,11 @@ uint64_t probe_memory_room(void)
 static int check_memory(uint64_t room, struct err *e)
 {
 	char left[HUMAN_MAX], need[HUMAN_MAX];
-	if (room >= ROOM_MIN) return 0;
+	if (room >= PROBE_ROOM_MIN) return 0;
 	err_set(e, ERR_NO_MEMORY,
 		"the container's memory limit leaves %s, and the probe may need %s: the process "
 		"could be killed for it",
-		human_size(room, left), human_size(ROOM_MIN, need));
+		human_size(room, left), human_size(PROBE_ROOM_MIN, need));
 	return err_hint(e, "raise the container's memory limit, or try again when it uses less");
 }
 

@@ -34,6 +34,8 @@ uint64_t probe_work_resume_ns(const struct probe_work *work);
 /* Waits for the thread; NULL-safe. The link is closed or the work is done. */
 void probe_work_end(struct probe_work *work);
 
+/* What the probe comes to use at most with one compressor and the smallest window. */
+#define PROBE_ROOM_MIN ((uint64_t)16 << 20)
 /* Bytes that our control group may still use, or the machine. */
 uint64_t probe_memory_room(void);
 

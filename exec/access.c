@@ -1,6 +1,5 @@
 #include "exec/access.h"
 
-#include "exec/ephemeral.h"
 #include "exec/json_doc.h"
 
 #include <stdio.h>
@@ -8,7 +7,7 @@
 
 #define REVIEW_PATH "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
-enum { ANSWER_BYTES_MAX = 256 << 10, PATH_SIZE = 640 };
+enum { ANSWER_BYTES_MAX = 256 << 10 };
 
 int access_review_body(const char *namespace_, const struct access_right *right, const char *name,
 		       struct buf *ret, struct err *e)
@@ -52,18 +51,4 @@ int access_review(struct kube *k, const char *namespace_, const struct access_ri
 
 	if (r == 0) r = kube_post(k, REVIEW_PATH, body.data, body.len, &answer, e);
 	return r < 0 ? r : access_review_parse(answer.data, answer.len, ret_allowed, e);
-}
-
-int access_try_ephemeral(struct kube *k, const cJSON *pod, const struct pod_target *target,
-			 const char *image, struct err *e)
-{
-	/* No container has this name: theirs end in eight hex digits. */
-	_cleanup_free_ char *body =
-	    ephemeral_patch(pod, target->container, image, "podsnap-dry-run");
-	char path[PATH_SIZE];
-
-	if (!body) return err_set(e, ERR_NO_MEMORY, "no memory for an ephemeral container");
-	snprintf(path, sizeof(path), "/api/v1/namespaces/%s/pods/%s/ephemeralcontainers?dryRun=All",
-		 target->namespace_, target->pod);
-	return kube_patch(k, path, body, strlen(body), e);
 }

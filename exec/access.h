@@ -1,7 +1,4 @@
-/*
- * What the API server would say, asked without doing it: access reviews, and a dry run of the patch
- * that route "ephemeral" sends. Nothing is created by any of these.
- */
+/* What the API server lets us do, asked without doing it: access reviews, which create nothing. */
 #ifndef EXEC_ACCESS_H
 #define EXEC_ACCESS_H
 
@@ -17,14 +14,6 @@ struct access_right {
  * https://kubernetes.io/docs/reference/access-authn-authz/authorization/ */
 int access_review(struct kube *k, const char *namespace_, const struct access_right *right,
 		  const char *name, bool *ret_allowed, struct err *e);
-/*
- * Would the pod get its ephemeral container, as ephemeral_enter asks for it? The server goes
- * through admission (Pod Security, webhooks) and validation, and stores nothing. Errors as of
- * ephemeral_enter before the container starts.
- */
-int access_try_ephemeral(struct kube *k, const cJSON *pod, const struct pod_target *target,
-			 const char *image, struct err *e);
-
 /* --- without a server, for tests --- */
 
 /* The document to post, appended. */

@@ -8,6 +8,17 @@
 
 #define ANNOTATION "kubectl.kubernetes.io/default-container"
 
+enum { POD_BYTES_MAX = 4 << 20 };
+
+int pod_read(struct kube *k, const struct pod_target *target, cJSON **ret, struct err *e)
+{
+	char path[600];
+
+	snprintf(path, sizeof(path), "/api/v1/namespaces/%s/pods/%s", target->namespace_,
+		 target->pod);
+	return kube_get_doc(kube_get_from, k, path, POD_BYTES_MAX, ret, e);
+}
+
 static const char *const lists[] = {"containers", "initContainers", "ephemeralContainers"};
 static const char *const status_lists[] = {"containerStatuses", "initContainerStatuses",
 					   "ephemeralContainerStatuses"};

@@ -6,6 +6,9 @@
 
 #include <cjson/cJSON.h>
 
+/* The pod's document as it is now, which the caller deletes. Errors of kube_get. */
+int pod_read(struct kube *k, const struct pod_target *target, cJSON **ret, struct err *e);
+
 /* The container of that name, an init or an ephemeral one too, and its status (NULL: none yet).
  * Borrowed from pod; NULL if it has no such container. */
 const cJSON *container_find(const cJSON *pod, const char *name, const cJSON **ret_status);

@@ -15,7 +15,7 @@
 #define START_NS (120ull * NS_PER_S) /* the image may have to be pulled */
 #define POLL_NS (250ull * NS_PER_MS)
 
-enum { POD_BYTES_MAX = 4 << 20, PATH_SIZE = 600 };
+enum { PATH_SIZE = 640 };
 
 static const cJSON *status_of(const cJSON *pod, const char *name)
 {
@@ -132,22 +132,15 @@ int ephemeral_judge(const cJSON *pod, const char *name, struct err *e)
 	return err_hint(e, "name an image that the node can pull and run with --probe-image");
 }
 
-static int get_pod(struct kube *k, const char *path, cJSON **ret, struct err *e)
-{
-	_cleanup_buf_ struct buf body = BUF_INIT(POD_BYTES_MAX);
-	int r = kube_get(k, path, &body, e);
-
-	return r < 0 ? r : json_doc_parse(body.data, body.len, path, ret, e);
-}
-
-static int await_running(struct kube *k, const char *path, const char *name, struct err *e)
+static int await_running(struct kube *k, const struct pod_target *target, const char *name,
+			 struct err *e)
 {
 	const struct timespec nap = {.tv_nsec = (long)POLL_NS};
 	uint64_t deadline = now_ns() + START_NS;
 
 	for (;;) {
 		_cleanup_json_doc_ cJSON *pod = NULL;
-		int r = get_pod(k, path, &pod, e);
+		int r = pod_read(k, target, &pod, e);
 
 		if (r == 0) r = ephemeral_judge(pod, name, e);
 		if (r != 0) return MIN(r, 0);
@@ -172,42 +165,56 @@ static int forbidden(struct err *e)
 	return -ERR_FORBIDDEN;
 }
 
-static int create(struct kube *k, const cJSON *pod, const struct pod_target *target,
-		  const char *image, const char *path, const char *name, struct err *e)
+/* query: "" or "?dryRun=All". */
+static int send_patch(struct kube *k, const cJSON *pod, const struct pod_target *target,
+		      const char *image, const char *name, const char *query, struct err *e)
 {
 	_cleanup_free_ char *body = ephemeral_patch(pod, target->container, image, name);
-	char patch_path[PATH_SIZE + 32];
+	char path[PATH_SIZE];
 	int r;
 
 	if (!body) return err_set(e, ERR_NO_MEMORY, "no memory for an ephemeral container");
-	snprintf(patch_path, sizeof(patch_path), "%s/ephemeralcontainers", path);
-	r = kube_patch(k, patch_path, body, strlen(body), e);
-	if (r == -ERR_FORBIDDEN) return forbidden(e);
+	snprintf(path, sizeof(path), "/api/v1/namespaces/%s/pods/%s/ephemeralcontainers%s",
+		 target->namespace_, target->pod, query);
+	r = kube_patch(k, path, body, strlen(body), e);
+	return r == -ERR_FORBIDDEN ? forbidden(e) : r;
+}
+
+int ephemeral_try(struct kube *k, const cJSON *pod, const struct pod_target *target,
+		  const char *image, struct err *e)
+{
+	/* No container has this name: ours end in eight hex digits. */
+	return send_patch(k, pod, target, image, NAME_PREFIX "dry-run", "?dryRun=All", e);
+}
+
+static int create(struct kube *k, const cJSON *pod, const struct pod_target *target,
+		  const char *image, const char *name, struct err *e)
+{
+	int r = send_patch(k, pod, target, image, name, "", e);
+
 	if (r < 0) return r;
 	log_info("pod %s has a new ephemeral container %s, which stays in its description",
 		 target->pod, name);
-	return await_running(k, path, name, e);
+	return await_running(k, target, name, e);
 }
 
 int ephemeral_enter(struct kube *k, const struct pod_target *target, const char *image,
 		    struct pod_target *ret, struct err *e)
 {
 	_cleanup_json_doc_ cJSON *pod = NULL;
-	char path[PATH_SIZE], name[32];
+	char name[32];
 	const char *found;
 	uint32_t random;
 	int r;
 
-	snprintf(path, sizeof(path), "/api/v1/namespaces/%s/pods/%s", target->namespace_,
-		 target->pod);
-	r = get_pod(k, path, &pod, e);
+	r = pod_read(k, target, &pod, e);
 	if (r < 0) return r;
 	found = ephemeral_find(pod, target->container, image);
 	if (!found) {
 		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 			return err_errno(e, "no random numbers");
 		snprintf(name, sizeof(name), NAME_PREFIX "%08x", random);
-		r = create(k, pod, target, image, path, name, e);
+		r = create(k, pod, target, image, name, e);
 		if (r < 0) return r;
 	}
 	*ret = *target;

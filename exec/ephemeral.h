@@ -24,6 +24,14 @@
 int ephemeral_enter(struct kube *k, const struct pod_target *target, const char *image,
 		    struct pod_target *ret, struct err *e);
 
+/*
+ * Would the pod get its container, as ephemeral_enter asks for it? The server goes through
+ * admission (Pod Security, webhooks) and validation, and stores nothing. Errors as of
+ * ephemeral_enter before the container starts.
+ */
+int ephemeral_try(struct kube *k, const cJSON *pod, const struct pod_target *target,
+		  const char *image, struct err *e);
+
 /* --- without a server, for tests --- */
 
 /* The name of a container of ours that runs image beside the target's; NULL if there is none.

@@ -19,10 +19,7 @@ enum {
 
 int evidence_get(struct evidence *ev, const char *path, cJSON **ret, struct err *e)
 {
-	_cleanup_buf_ struct buf body = BUF_INIT(OBJECT_MAX);
-	int r = ev->get(ev->get_ctx, path, &body, e);
-
-	return r < 0 ? r : json_doc_parse(body.data, body.len, path, ret, e);
+	return kube_get_doc(ev->get, ev->get_ctx, path, OBJECT_MAX, ret, e);
 }
 
 /* A missing right as one line: of the hint's YAML, which has one for each key. */
@@ -317,15 +314,10 @@ int evidence_new_from(kube_get_fn get, void *ctx, const atomic_bool *cancel,
 	return 0;
 }
 
-static int get_by_kube(void *ctx, const char *path, struct buf *ret, struct err *e)
-{
-	return kube_get(ctx, path, ret, e);
-}
-
 int evidence_new(struct kube *k, const struct pod_target *target, struct evidence **ret,
 		 struct err *e)
 {
-	return evidence_new_from(get_by_kube, k, k->cancel, target, ret, e);
+	return evidence_new_from(kube_get_from, k, k->cancel, target, ret, e);
 }
 
 void evidence_free(struct evidence *ev)

@@ -20,6 +20,7 @@ enum { OUTPUT_MAX = 1 << 20, ERRORS_MAX = 4 << 10, POLL_MS = 200 };
  *   control groups that is no zombie, or the only child of an init or shell, if that runs as long.
  * - /proc/PID/personality asks the kernel for the right to trace, /proc/PID/maps for that to read.
  * - `test -w` of busybox knows no read-only mounts for root: the mounts are printed, too.
+ * - bash reads ahead in a file and seeks back: of a status that grew meanwhile it would lose lines.
  * - The tools are tried as exec/push.c does.
  */
 const char inside_script[] =
@@ -29,7 +30,9 @@ const char inside_script[] =
     " case $k in State:) s=$v;; PPid:) q=$v;; esac; done <\"/proc/$1/status\"; }\n"
     "began() { b=''; read -r l <\"/proc/$1/stat\" && set -f && set -- ${l##*) } && b=${20};"
     " set +f; }\n"
-    "status() { while IFS= read -r l; do p \"$2 $l\"; done <\"/proc/$1/status\"; }\n"
+    "lines() { if command -v cat >/dev/null; then cat \"$1\"; else"
+    " while IFS= read -r l; do p \"$l\"; done <\"$1\"; fi; }\n"
+    "status() { lines \"/proc/$1/status\" | while IFS= read -r l; do p \"$2 $l\"; done; }\n"
     "value() { { [ ! -r \"$2\" ] || ! read -r x <\"$2\"; } || p \"$1 $x\"; }\n"
     "may() { [ -e \"$2\" ] || return 0\n"
     " if { read -r x <\"$2\"; } 2>/dev/null; then p \"$1 yes\"; else p \"$1 no\"; fi; }\n"

@@ -318,13 +318,22 @@ int kube_post(struct kube *k, const char *path, const void *body, size_t len, st
 	return call(k, &post, ret, e);
 }
 
-static int get_by_kube(void *ctx, const char *path, struct buf *ret, struct err *e)
+int kube_get_from(void *ctx, const char *path, struct buf *ret, struct err *e)
 {
 	return kube_get(ctx, path, ret, e);
+}
+
+int kube_get_doc(kube_get_fn get, void *ctx, const char *path, size_t max_bytes, cJSON **ret,
+		 struct err *e)
+{
+	_cleanup_buf_ struct buf body = BUF_INIT(max_bytes);
+	int r = get(ctx, path, &body, e);
+
+	return r < 0 ? r : json_doc_parse(body.data, body.len, path, ret, e);
 }
 
 int pod_select(struct kube *k, const char *source, const char *container, struct pod_target *ret,
 	       struct err *e)
 {
-	return pod_select_from(get_by_kube, k, k->namespace_, source, container, ret, e);
+	return pod_select_from(kube_get_from, k, k->namespace_, source, container, ret, e);
 }

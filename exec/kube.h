@@ -73,5 +73,7 @@ int pod_select(struct kube *k, const char *source, const char *container, struct
 	       struct err *e);
 /* True if the text is TYPE/NAME of a TYPE that pod_select takes. */
 bool pod_source_is_typed(const char *source);
+/* The name of the pod that is named itself; NULL if one is picked. Borrowed from source. */
+const char *pod_source_name(const char *source);
 
 #endif

@@ -6,6 +6,8 @@
 #include "exec/kubeconfig.h"
 #include "net/http.h"
 
+#include <cjson/cJSON.h>
+
 enum {
 	KUBE_ATTEMPTS = 4,
 	KUBE_BODY_MAX = 32 << 20, /* 500 pods of 64 KiB */
@@ -55,6 +57,11 @@ bool kube_name_is_valid(const char *name);
 
 /* How pod_select asks: path to body. */
 typedef int (*kube_get_fn)(void *ctx, const char *path, struct buf *ret, struct err *e);
+/* kube_get as one; ctx: the struct kube. */
+int kube_get_from(void *ctx, const char *path, struct buf *ret, struct err *e);
+/* A document of at most max_bytes, which the caller deletes. */
+int kube_get_doc(kube_get_fn get, void *ctx, const char *path, size_t max_bytes, cJSON **ret,
+		 struct err *e);
 /* pod_select with the answers from elsewhere, in a namespace. */
 int pod_select_from(kube_get_fn get, void *ctx, const char *namespace_, const char *source,
 		    const char *container, struct pod_target *ret, struct err *e);

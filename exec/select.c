@@ -74,6 +74,13 @@ bool pod_source_is_typed(const char *source)
 	return strchr(source, '/') && parse_source(source, &name) && *name && !strchr(name, '/');
 }
 
+const char *pod_source_name(const char *source)
+{
+	const char *name;
+
+	return parse_source(source, &name) == &resources[0] ? name : NULL;
+}
+
 /* --- the pods of a workload --- */
 
 struct search {
@@ -84,10 +91,7 @@ struct search {
 
 static int get_doc(const struct search *s, const char *path, cJSON **ret, struct err *e)
 {
-	_cleanup_buf_ struct buf body = BUF_INIT(PODS_BYTES_MAX);
-	int r = s->get(s->ctx, path, &body, e);
-
-	return r < 0 ? r : json_doc_parse(body.data, body.len, path, ret, e);
+	return kube_get_doc(s->get, s->ctx, path, PODS_BYTES_MAX, ret, e);
 }
 
 /* How a pod compares with others of its workload; the higher, the better. */

@@ -20,7 +20,6 @@ struct session_config {
 	/* For how long a lost connection is tried to be made up for by another, over which the
 	 * probe goes on; 0: not at all. The probe must be asked to wait for as long. */
 	uint64_t resume_ns;
-	size_t window_bytes;
 	/* Set from a signal handler's thread: CANCEL is sent, and the session ends with
 	 * -ERR_CANCELLED once the probe is gone or after a few seconds. */
 	const atomic_bool *cancel;

@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BYE_NS (3ull * NS_PER_S)      /* for the exec to end after BYE */
-#define RESUMED_NS (15ull * NS_PER_S) /* for the probe that has the stream to say so */
+#define BYE_NS (3ull * NS_PER_S) /* for the exec to end after BYE */
 
 static int other_probe(const struct session *s, const struct wire_hello *hello, struct err *e)
 {
@@ -43,7 +42,7 @@ static int ask_to_resume(struct session *s, struct err *e)
 	memcpy(resume.token, s->token, sizeof(resume.token));
 	if (s->now.phase != PHASE_STOP) {
 		s->now.phase = PHASE_RESUME;
-		s->now.deadline = now_ns() + RESUMED_NS;
+		s->now.deadline = now_ns() + SESSION_RESUME_NS;
 	}
 	r = wire_encode_resume(&resume, &payload, e);
 	return r < 0 ? r : wire_send(s->wire, WIRE_RESUME, payload.data, payload.len, e);

@@ -8,6 +8,9 @@
 #include "exec/remote.h"
 #include "exec/session.h"
 
+/* For a connection to move, and the probe that has the stream to answer, where time is short. */
+#define SESSION_RESUME_NS (15ull * NS_PER_S)
+
 enum session_phase {
 	PHASE_PUSH,   /* until the last byte of the probe was handed over */
 	PHASE_HELLO,  /* until the probe spoke */

@@ -4,9 +4,8 @@
 #include <poll.h>
 #include <stdio.h>
 
-#define PUSH_STALL_NS (60ull * NS_PER_S)   /* without a byte either way; the script's is shorter */
-#define RESUME_STALL_NS (15ull * NS_PER_S) /* where the probe waits, and time is short */
-#define STOP_NS (5ull * NS_PER_S)          /* for the probe to end after CANCEL */
+#define PUSH_STALL_NS (60ull * NS_PER_S) /* without a byte either way; the script's is shorter */
+#define STOP_NS (5ull * NS_PER_S)        /* for the probe to end after CANCEL */
 
 enum {
 	ACK_BYTES = 256 << 10, /* each costs the probe a wakeup and the API server a message */
@@ -20,7 +19,7 @@ uint64_t session_wire_clock(const struct session *s, uint64_t now)
 
 static uint64_t push_stall_ns(const struct session *s)
 {
-	return s->resuming ? RESUME_STALL_NS : PUSH_STALL_NS;
+	return s->resuming ? SESSION_RESUME_NS : PUSH_STALL_NS;
 }
 
 void session_stop(struct session *s, const struct err *why)
@@ -54,8 +53,7 @@ static void check_cancel(struct session *s)
 static int start_wire(struct session *s, struct err *e)
 {
 	struct wire_config config = {.ping_ns = s->config->ping_ns,
-				     .silence_ns = s->config->silence_ns,
-				     .window_bytes = s->config->window_bytes};
+				     .silence_ns = s->config->silence_ns};
 	uint64_t clock = session_wire_clock(s, now_ns());
 	int r =
 	    s->wire ? wire_reconnect(s->wire, 0, clock, e) : wire_new(&s->wire, &config, clock, e);
@@ -169,7 +167,7 @@ static int tick(struct session *s, struct err *e)
 	if (s->now.phase == PHASE_PUSH && now >= s->now.deadline)
 		return stalled(s, "pushing the probe into", push_stall_ns(s), e);
 	if (s->now.phase == PHASE_RESUME && now >= s->now.deadline)
-		return stalled(s, "going on with the probe in", RESUME_STALL_NS, e);
+		return stalled(s, "going on with the probe in", SESSION_RESUME_NS, e);
 	if (s->now.phase != PHASE_HELLO && s->now.phase != PHASE_RUN) return 0;
 	if (s->paused) return ping_while_paused(s, now, e);
 	r = wire_tick(s->wire, session_wire_clock(s, now), e);

@@ -287,28 +287,30 @@ static bool is_matched(const struct process *p, const void *expression)
 	return regexec(expression, line.data, 0, NULL, 0) == 0;
 }
 
-/* Keeps those for which matches holds. */
-static void filter(struct pids *pids, bool (*matches)(const struct process *p, const void *ctx),
-		   const void *ctx)
+/* Appends those for which matches holds. */
+static int filter(const struct pids *pids,
+		  bool (*matches)(const struct process *p, const void *ctx), const void *ctx,
+		  struct pids *ret, struct err *e)
 {
-	size_t count = 0;
+	int r = 0;
 
-	for (size_t i = 0; i < pids->count; i++) {
+	for (size_t i = 0; r == 0 && i < pids->count; i++) {
 		_cleanup_process_ struct process p = PROCESS_INIT;
 
 		if (process_open(pids->v[i], &p, NULL) == 0 && matches(&p, ctx))
-			pids->v[count++] = pids->v[i];
+			r = pids_add(ret, pids->v[i], e);
 	}
-	pids->count = count;
+	return r;
 }
 
 static int match(const char *text, struct pids *ret, struct err *e)
 {
+	_cleanup_pids_ struct pids candidates = {0};
 	regex_t expression;
 	char why[100];
-	int r = list_candidates(ret, e);
+	int r = list_candidates(&candidates, e);
 
-	if (r == 0) filter(ret, has_name, text);
+	if (r == 0) r = filter(&candidates, has_name, text, ret, e);
 	if (r < 0 || ret->count > 0) return r;
 	r = regcomp(&expression, text, REG_EXTENDED | REG_NOSUB);
 	if (r != 0) {
@@ -318,9 +320,7 @@ static int match(const char *text, struct pids *ret, struct err *e)
 			       "expression: %s",
 			       text, why);
 	}
-	ret->count = 0;
-	r = list_candidates(ret, e);
-	if (r == 0) filter(ret, is_matched, &expression);
+	r = filter(&candidates, is_matched, &expression, ret, e);
 	regfree(&expression);
 	return r;
 }

@@ -11,8 +11,8 @@ import pytest
 
 from lib.bundle import only_kube_is_missing
 from lib.pods import CapturePod, module_namespace
+from lib.progress import await_bytes, directory_bytes
 from lib.soak import LONG
-from lib.wait import wait_until
 
 KILLS = 25 if LONG else 5
 SIGNALS = 1000 if LONG else 100
@@ -45,25 +45,6 @@ def big_bytes(cluster, podsnap_session, big_pod, tmp_path_factory):
     path.unlink()
     assert size > MEMORY_MIB << 19
     return size
-
-
-def directory_bytes(directory):
-    """Sizes of its files together, the temporary one included."""
-    total = 0
-    for entry in os.scandir(directory):
-        try:
-            total += entry.stat().st_size
-        except FileNotFoundError:
-            continue
-    return total
-
-
-def await_bytes(process, measure, wanted):
-    """Waits until measure() is at least `wanted` while the process runs."""
-    def reached():
-        assert process.poll() is None, f"it ended first, with status {process.returncode}"
-        return measure() >= wanted
-    wait_until(reached, f"{wanted} bytes", timeout=120, interval=0.01)
 
 
 @pytest.mark.timeout(600)

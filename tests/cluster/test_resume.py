@@ -10,6 +10,7 @@ import pytest
 from lib import bundle as bundles
 from lib.connect_proxy import ConnectProxy
 from lib.pods import CapturePod, RESTRICTED, module_namespace
+from lib.progress import await_bytes, directory_bytes
 from lib.soak import LONG
 from lib.wait import wait_until
 
@@ -48,14 +49,10 @@ class Capture:
                                           "NO_PROXY": ""})
 
     def bytes(self):
-        return sum(entry.stat().st_size for entry in os.scandir(self.directory))
+        return directory_bytes(self.directory)
 
     def await_bytes(self, wanted):
-        def reached():
-            assert self.process.poll() is None, \
-                f"it ended first, with status {self.process.returncode}"
-            return self.bytes() >= wanted
-        wait_until(reached, f"{wanted} bytes", timeout=120, interval=0.002)
+        await_bytes(self.process, self.bytes, wanted)
 
     def finish(self):
         """Its exit status and what it said."""

@@ -89,7 +89,6 @@ static int run_session(struct fake_kubelet *kubelet, const char *request, struct
 	    .ping_ns = 100 * NS_PER_MS,
 	    /* Short where it is waited for. */
 	    .silence_ns = (got->full_until || strstr(request, "silence") ? 2ull : 20ull) * NS_PER_S,
-	    .window_bytes = 4 << 20,
 	    .resume_ns = got->resume_ns,
 	    .cancel = got->cancel,
 	    .cancel_fd = got->cancel ? got->cancel_fd : -1,
