@@ -74,8 +74,8 @@ static int start_work(struct server *s, const struct wire_frame *f, struct err *
 {
 	struct err why;
 	if (s->work) return err_set(e, ERR_PROTOCOL, "a second request");
-	int r = probe_work_start(&s->link, f->payload, f->len, &s->work, e);
-	if (r) return r;
+	/* END has told the client, whose CANCEL ends us. */
+	if (probe_work_start(&s->link, f->payload, f->len, &s->work, &why)) return 0;
 	s->resume_ns = probe_work_resume_ns(s->work);
 	if (s->resume_ns && handover_listen(s->token, &s->listen_fd, &why)) {
 		log_debug("a lost connection will be the end: %s", why.text);

@@ -254,6 +254,9 @@ int probe_work_start(struct probe_link *link, const void *request, size_t len,
 		r = thread_start(&w->thread, work_main, w, e);
 	}
 	if (r) {
+		const struct buf nothing = {0};
+		send_end(link, e, &nothing);
+		log_set_sink(NULL, NULL);
 		options_free(w->options);
 		free(w);
 		return r;
