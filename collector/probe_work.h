@@ -26,7 +26,7 @@ void probe_link_drain_wakeup(struct probe_link *link);
 int probe_link_check(struct probe_link *link, struct err *e);
 
 struct probe_work;
-/* request: NUL-separated options, copied. */
+/* request: NUL-separated options, copied. Why it cannot start the client hears, too, by END. */
 int probe_work_start(struct probe_link *link, const void *request, size_t len,
 		     struct probe_work **ret, struct err *e);
 /* For how long the request wants a lost client to be waited for; 0: not at all. */
