@@ -205,6 +205,21 @@ int bundle_entry_blob(struct bundle *b, const struct bundle_entry *entry, struct
 	return 0;
 }
 
+static const struct bundle_entry *at(void *ctx, size_t index)
+{
+	return bundle_entry_at(ctx, index);
+}
+
+static int open_entry(void *ctx, const struct bundle_entry *entry, struct blob **ret, struct err *e)
+{
+	return bundle_entry_blob(ctx, entry, ret, e);
+}
+
+struct archive bundle_archive(struct bundle *b)
+{
+	return (struct archive){bundle_entry_count(b), at, open_entry, b};
+}
+
 int bundle_read_entry(struct bundle *b, const char *name, struct buf *ret, struct err *e)
 {
 	const struct bundle_entry *entry = bundle_find(b, name);

@@ -5,9 +5,8 @@
 #ifndef BUNDLE_READER_H
 #define BUNDLE_READER_H
 
-#include "base/blob.h"
 #include "base/buf.h"
-#include "bundle/entry.h"
+#include "bundle/archive.h"
 
 struct bundle;
 
@@ -40,6 +39,8 @@ const struct bundle_entry *bundle_find(const struct bundle *b, const char *name)
  * the bundle's data alive. */
 int bundle_entry_blob(struct bundle *b, const struct bundle_entry *entry, struct blob **ret,
 		      struct err *e);
+/* The bundle's entries as an archive, which borrows it. */
+struct archive bundle_archive(struct bundle *b);
 /* A whole small entry (manifest, meta.json, process.json) into buf, up to buf's max. */
 int bundle_read_entry(struct bundle *b, const char *name, struct buf *ret, struct err *e);
 /* The manifest as text, with NUL; NULL when it is not there. Borrowed. */

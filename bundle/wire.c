@@ -412,6 +412,7 @@ int wire_reconnect(struct wire *w, uint64_t peer_received, uint64_t now, struct 
 	buf_clear(&w->in.buf);
 	w->in.start = w->taken = 0;
 	w->last_heard = w->last_sent = now;
+	w->end_received = false;
 	return 0;
 }
 

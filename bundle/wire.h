@@ -20,6 +20,10 @@
  * of its own, says RESUME with the token of the HELLO it had first and the offset that it has
  * reached. The sender says RESUMED and goes on from there; the receiver sends nothing between.
  *
+ * A held snapshot: END is then not the last word but says that it is taken, and instead of BYE the
+ * receiver sends READ, as often as it likes, one at a time, and gets READ_REPLY. These are not of
+ * the stream: what a connection that was lost did not answer is asked again.
+ *
  * Any error of wire_feed and wire_next but -ERR_LIMIT is final: every later call of these returns
  * it again. There is no resynchronisation.
  */
@@ -30,18 +34,18 @@
 #include "bundle/entry.h"
 
 enum wire_type {
-	WIRE_HELLO = 1, /* probe: struct wire_hello */
-	WIRE_REQUEST,   /* client: NUL-separated options (base/options.h) */
-	WIRE_ENTRY,     /* probe: encoded struct bundle_entry */
-	WIRE_DATA,      /* probe: u32 plain length, then one zstd frame */
-	WIRE_PROGRESS,  /* probe: struct wire_progress */
-	WIRE_LOG,       /* probe: u8 level, text */
-	WIRE_READ,      /* client: remote snapshot, reserved */
-	WIRE_READ_REPLY,
-	WIRE_ACK,     /* receiver: u64 stream offset */
-	WIRE_PING,    /* either, empty */
-	WIRE_CANCEL,  /* client: clean up now */
-	WIRE_END,     /* probe: struct wire_end */
+	WIRE_HELLO = 1,  /* probe: struct wire_hello */
+	WIRE_REQUEST,    /* client: NUL-separated options (base/options.h) */
+	WIRE_ENTRY,      /* probe: encoded struct bundle_entry */
+	WIRE_DATA,       /* probe: u32 plain length, then one zstd frame */
+	WIRE_PROGRESS,   /* probe: struct wire_progress */
+	WIRE_LOG,        /* probe: u8 level, text */
+	WIRE_READ,       /* client, of a held snapshot: struct wire_read */
+	WIRE_READ_REPLY, /* probe: struct wire_read_reply */
+	WIRE_ACK,        /* receiver: u64 stream offset */
+	WIRE_PING,       /* either, empty */
+	WIRE_CANCEL,     /* client: clean up now */
+	WIRE_END,        /* probe: struct wire_end */
 	WIRE_BYE,     /* client, after END was checked and the bundle is safe; the probe exits 0 */
 	WIRE_RESUME,  /* client, instead of REQUEST: struct wire_resume */
 	WIRE_RESUMED, /* probe: it goes on (code 0), or why it does not: struct err */
@@ -55,6 +59,7 @@ enum {
 	WIRE_PAYLOAD_MAX = 4 + BUNDLE_FRAME_MAX, /* of any frame: a DATA frame's */
 	WIRE_FEED_MAX = 1 << 20, /* what wire_feed always takes after wire_next returned 0 */
 	WIRE_RESULT_MAX = 60 << 10,
+	WIRE_READ_MAX = 512 << 10,
 	WIRE_QUEUE_MAX = 1 << 20, /* bytes of queued output beside the stream */
 };
 
@@ -78,6 +83,22 @@ struct wire_end {
 	uint8_t sha256[SHA256_BYTES];
 	char text[ERR_TEXT_MAX], hint[ERR_HINT_MAX];
 	char result_json[WIRE_RESULT_MAX]; /* members for the manifest's head, or "" */
+};
+
+/* Bytes of an entry of a held snapshot's archive (bundle/archive.h); 0 is the list of the others,
+ * in the order of their numbers: of each, u32 length, text name, u64 size. */
+struct wire_read {
+	uint32_t id; /* the answer has it, too */
+	uint32_t entry;
+	uint64_t offset;
+	uint32_t len; /* <= WIRE_READ_MAX */
+};
+struct wire_read_reply {
+	uint32_t id;
+	struct err why;     /* code 0: it was read, and this is it */
+	uint32_t plain_len; /* of the bytes, before compression */
+	const void *frame;  /* one zstd frame; borrowed from what was decoded */
+	size_t frame_len;
 };
 
 /* One received frame; payload is borrowed until the next call. */
@@ -158,6 +179,14 @@ int wire_decode_resume(const void *data, size_t len, struct wire_resume *ret, st
 /* Code, text and hint; code 0: the stream goes on. */
 int wire_encode_resumed(const struct err *why, struct buf *ret, struct err *e);
 int wire_decode_resumed(const void *data, size_t len, struct err *ret_why, struct err *e);
+int wire_encode_read(const struct wire_read *read, struct buf *ret, struct err *e);
+int wire_decode_read(const void *data, size_t len, struct wire_read *ret, struct err *e);
+int wire_encode_listed(const char *name, uint64_t size, struct buf *ret, struct err *e);
+/* One of the list, without its length: name, size and nothing else of an entry. */
+int wire_decode_listed(const void *data, size_t len, struct bundle_entry *ret, struct err *e);
+int wire_encode_read_reply(const struct wire_read_reply *reply, struct buf *ret, struct err *e);
+int wire_decode_read_reply(const void *data, size_t len, struct wire_read_reply *ret,
+			   struct err *e);
 int wire_encode_progress(const struct wire_progress *p, struct buf *ret, struct err *e);
 int wire_decode_progress(const void *data, size_t len, struct wire_progress *ret, struct err *e);
 int wire_encode_end(const struct wire_end *end, struct buf *ret, struct err *e);

@@ -251,7 +251,7 @@ int wire_decode_resume(const void *data, size_t len, struct wire_resume *ret, st
 	return r;
 }
 
-int wire_encode_resumed(const struct err *why, struct buf *ret, struct err *e)
+static int put_why(struct buf *ret, const struct err *why, struct err *e)
 {
 	int r = put_u32(ret, (uint32_t)why->code, e);
 
@@ -260,19 +260,106 @@ int wire_encode_resumed(const struct err *why, struct buf *ret, struct err *e)
 	return r;
 }
 
+static void take_why(struct cursor *c, struct err *ret)
+{
+	uint32_t code = take_u32(c);
+
+	*ret = (struct err){0};
+	take_text(c, ret->text, sizeof(ret->text));
+	take_text(c, ret->hint, sizeof(ret->hint));
+	if (code >= ERR_CODE_COUNT) c->bad = true;
+	ret->code = (int)code;
+}
+
+int wire_encode_resumed(const struct err *why, struct buf *ret, struct err *e)
+{
+	return put_why(ret, why, e);
+}
+
 int wire_decode_resumed(const void *data, size_t len, struct err *ret_why, struct err *e)
 {
 	struct cursor c = {data, len, false};
-	struct err why = {0};
-	uint32_t code = take_u32(&c);
+	struct err why;
 	int r;
 
-	take_text(&c, why.text, sizeof(why.text));
-	take_text(&c, why.hint, sizeof(why.hint));
-	if (code >= ERR_CODE_COUNT) c.bad = true;
-	why.code = (int)code;
+	take_why(&c, &why);
 	r = cursor_end(&c, "answer to a resumption", e);
 	if (r == 0) *ret_why = why;
+	return r;
+}
+
+int wire_encode_read(const struct wire_read *read, struct buf *ret, struct err *e)
+{
+	int r = put_u32(ret, read->id, e);
+
+	if (r == 0) r = put_u32(ret, read->entry, e);
+	if (r == 0) r = put_u64(ret, read->offset, e);
+	if (r == 0) r = put_u32(ret, read->len, e);
+	return r;
+}
+
+int wire_decode_read(const void *data, size_t len, struct wire_read *ret, struct err *e)
+{
+	struct cursor c = {data, len, false};
+	struct wire_read read;
+	int r;
+
+	read.id = take_u32(&c);
+	read.entry = take_u32(&c);
+	read.offset = take_u64(&c);
+	read.len = take_u32(&c);
+	if (read.len > WIRE_READ_MAX) c.bad = true;
+	r = cursor_end(&c, "READ", e);
+	if (r == 0) *ret = read;
+	return r;
+}
+
+int wire_encode_listed(const char *name, uint64_t size, struct buf *ret, struct err *e)
+{
+	int r = put_text(ret, name, BUNDLE_NAME_MAX, e);
+
+	return r < 0 ? r : put_u64(ret, size, e);
+}
+
+int wire_decode_listed(const void *data, size_t len, struct bundle_entry *ret, struct err *e)
+{
+	struct cursor c = {data, len, false};
+	struct bundle_entry entry = {.in_tar = true};
+	int r;
+
+	take_text(&c, entry.name, sizeof(entry.name));
+	entry.size = take_u64(&c);
+	if (!c.bad && bundle_entry_name_check(entry.name, NULL) < 0) c.bad = true;
+	if (entry.size > INT64_MAX) c.bad = true;
+	r = cursor_end(&c, "list of entries", e);
+	if (r == 0) *ret = entry;
+	return r;
+}
+
+int wire_encode_read_reply(const struct wire_read_reply *reply, struct buf *ret, struct err *e)
+{
+	int r = put_u32(ret, reply->id, e);
+
+	if (r == 0) r = put_why(ret, &reply->why, e);
+	if (r == 0) r = put_u32(ret, reply->plain_len, e);
+	if (r == 0) r = buf_append(ret, reply->frame, reply->frame_len, e);
+	return r;
+}
+
+int wire_decode_read_reply(const void *data, size_t len, struct wire_read_reply *ret, struct err *e)
+{
+	struct cursor c = {data, len, false};
+	struct wire_read_reply reply = {0};
+	int r;
+
+	reply.id = take_u32(&c);
+	take_why(&c, &reply.why);
+	reply.plain_len = take_u32(&c);
+	reply.frame_len = c.bad ? 0 : c.left;
+	reply.frame = take(&c, reply.frame_len);
+	if (reply.plain_len > WIRE_READ_MAX) c.bad = true;
+	r = cursor_end(&c, "READ_REPLY", e);
+	if (r == 0) *ret = reply;
 	return r;
 }
 

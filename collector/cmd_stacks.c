@@ -1,8 +1,9 @@
 #include "base/io.h"
 #include "base/log.h"
-#include "collector/bundle_source.h"
+#include "collector/archive_source.h"
 #include "collector/local_answer.h"
 #include "collector/pod.h"
+#include "collector/pod_held.h"
 #include "collector/source.h"
 #include "dumpers/snapshot/corefile.h"
 
@@ -16,23 +17,43 @@ static int from_core(struct command_call *call, struct source *source, struct bu
 	return answer_stacks_of(call->options, snapshot, find_module_in_sysroot, sysroot, ret, e);
 }
 
+/* Of every core in it. */
+static int from_archive(struct command_call *call, const struct archive *archive, struct buf *ret,
+			struct err *e)
+{
+	int r = 0;
+	for (size_t i = 0;; i++) {
+		_cleanup_snapshot_ struct snapshot *snapshot = NULL;
+		r = archive_snapshot(archive, i, &snapshot, e);
+		if (r) return i && r == -ERR_NOT_FOUND ? 0 : r;
+		r = answer_stacks_of(call->options, snapshot, find_module_in_archive,
+				     (void *)archive, ret, e);
+		if (r) return r;
+	}
+}
+
 static int from_bundle(struct command_call *call, struct source *source, struct buf *ret,
 		       struct err *e)
 {
+	const struct archive archive = bundle_archive(source->bundle);
 	const char *truncated = bundle_truncated(source->bundle);
 	if (truncated) {
 		log_warn("%s is truncated: %s", source->text, truncated);
 		call->partial = true;
 	}
-	int r = 0;
-	for (size_t i = 0;; i++) {
-		_cleanup_snapshot_ struct snapshot *snapshot = NULL;
-		r = bundle_snapshot(source->bundle, i, &snapshot, e);
-		if (r) return i && r == -ERR_NOT_FOUND ? 0 : r;
-		r = answer_stacks_of(call->options, snapshot, find_module_in_bundle, source->bundle,
-				     ret, e);
-		if (r) return r;
-	}
+	return from_archive(call, &archive, ret, e);
+}
+
+static int from_pod(struct command_call *call, const char *source, struct buf *ret, struct err *e)
+{
+	struct pod_held *held;
+	if (!pod_held_is_meant(call->options, source))
+		return pod_answer(call->options, source, "stacks", ret, e);
+	int r = pod_held_open(call->options, source, &held, e);
+	if (r) return r;
+	r = from_archive(call, pod_held_archive(held), ret, e);
+	pod_held_close(held);
+	return r;
 }
 
 static int run(struct command_call *call, struct err *e)
@@ -46,7 +67,7 @@ static int run(struct command_call *call, struct err *e)
 		r = answer_stacks(call->options, &text, e);
 		break;
 	case SOURCE_POD:
-		r = pod_answer(call->options, source.text, "stacks", &text, e);
+		r = from_pod(call, source.text, &text, e);
 		break;
 	case SOURCE_CORE:
 		r = from_core(call, &source, &text, e);

@@ -70,9 +70,11 @@ int add_process_entries(struct packer *packer, const struct process *process, co
 	return r;
 }
 
-static int hash_blob(struct blob *blob, uint8_t *buffer, uint8_t ret[SHA256_BYTES], struct err *e)
+static int hash_blob(struct blob *blob, uint8_t ret[SHA256_BYTES], struct err *e)
 {
+	_cleanup_free_ uint8_t *buffer = malloc(COPY_BYTES);
 	struct sha256 hash;
+	if (!buffer) return err_set(e, ERR_NO_MEMORY, "no memory");
 	sha256_init(&hash);
 	for (uint64_t at = 0; at < blob->size;) {
 		size_t n = MIN(blob->size - at, COPY_BYTES);
@@ -85,8 +87,8 @@ static int hash_blob(struct blob *blob, uint8_t *buffer, uint8_t ret[SHA256_BYTE
 	return 0;
 }
 
-static int module_entry_name(const struct module *module, struct blob *file, uint8_t *buffer,
-			     char *ret, size_t ret_size, struct err *e)
+int module_entry_name(const struct module *module, struct blob *file, char *ret, size_t ret_size,
+		      struct err *e)
 {
 	char hex[2 * BUILD_ID_MAX + 1], name[256];
 	snprintf(name, sizeof name, "%s", module->name);
@@ -97,7 +99,7 @@ static int module_entry_name(const struct module *module, struct blob *file, uin
 		return 0;
 	}
 	uint8_t sum[SHA256_BYTES];
-	int r = hash_blob(file, buffer, sum, e);
+	int r = hash_blob(file, sum, e);
 	if (r) return r;
 	hex_encode(sum, sizeof sum, hex);
 	snprintf(ret, ret_size, "modules/sha256-%s/%s", hex, name);
@@ -126,13 +128,13 @@ static int copy_blob(struct capture *c, struct blob *blob, struct err *e)
 }
 
 static int add_module(struct capture *c, struct modules *modules, const struct module *module,
-		      const char *dir, uint8_t *buffer, struct err *e)
+		      const char *dir, struct err *e)
 {
 	struct err why = {0};
 	char path[BUNDLE_NAME_MAX];
 	struct blob *file = modules_file(modules, module, &why);
 	if (!file || file->size > MODULE_BYTES_MAX ||
-	    module_entry_name(module, file, buffer, path, sizeof path, &why)) {
+	    module_entry_name(module, file, path, sizeof path, &why)) {
 		if (file && !why.text[0]) err_set(&why, ERR_LIMIT, "larger than 1 GiB");
 		char name[256];
 		snprintf(name, sizeof name, "%s", module->name);
@@ -147,13 +149,11 @@ static int add_module(struct capture *c, struct modules *modules, const struct m
 
 int add_modules(struct capture *c, struct modules *modules, const char *dir, struct err *e)
 {
-	_cleanup_free_ uint8_t *buffer = malloc(COPY_BYTES);
-	if (!buffer) return err_set(e, ERR_NO_MEMORY, "no memory");
 	int r = 0;
 	for (size_t i = 0; !r && i < modules_count(modules); i++) {
 		const struct module *module = modules_at(modules, i);
 		if (module->path[0] != '/') continue; /* the vdso is in the core */
-		r = add_module(c, modules, module, dir, buffer, e);
+		r = add_module(c, modules, module, dir, e);
 	}
 	return r;
 }

@@ -10,8 +10,11 @@ int process_entry_dir(const struct process *process, char *ret, size_t ret_size,
 /* DIR/process.json and DIR/proc/... */
 int add_process_entries(struct packer *packer, const struct process *process, const char *dir,
 			bool show_secrets, struct err *e);
-/* modules/<build-id>/<name>, or modules/sha256-<hash>/<name> for a file without a build-id; once,
- * however many processes of a capture map it. dir is that of the process. */
+/* modules/<build-id>/<name>, or modules/sha256-<hash>/<name> for a file without a build-id. */
+int module_entry_name(const struct module *module, struct blob *file, char *ret, size_t ret_size,
+		      struct err *e);
+/* The files of all modules; once, however many processes of a capture map one. dir is that of the
+ * process. */
 int add_modules(struct capture *c, struct modules *modules, const char *dir, struct err *e);
 
 #endif

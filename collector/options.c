@@ -5,7 +5,7 @@
 const struct option_def option_table[OPT_COUNT] = {
     [OPT_VERB] = {.name = "verb",
 		  .type = OPTION_ENUM,
-		  .choices = "capture|stacks|ps",
+		  .choices = "capture|stacks|ps|hold",
 		  .help = "what the probe is asked",
 		  .verbs = VERB_PROBE},
     [OPT_PID] = {.name = "pid",
@@ -74,6 +74,17 @@ const struct option_def option_table[OPT_COUNT] = {
 	     "after a lost connection, for how long podsnap tries to go on where it was, and the "
 	     "probe waits for it in the pod; 0: a lost connection is the end",
 	 .verbs = VERBS_PROBED},
+    [OPT_HOLD] = {.name = "hold",
+		  .type = OPTION_DURATION,
+		  .min = 0,
+		  .max = 3600 * SECOND,
+		  .def = "0",
+		  .metavar = "DURATION",
+		  .help =
+		      "answer from a snapshot that the pod keeps: for so long after it was last "
+		      "used, POD@ID names it; it costs the memory that the process writes to "
+		      "meanwhile",
+		  .verbs = VERB_STACKS},
     [OPT_OUTPUT] = {.name = "output",
 		    .short_name = 'o',
 		    .env = "PODSNAP_OUTPUT",
@@ -377,5 +388,6 @@ const size_t probe_option_ids[] = {OPT_VERB,
 				   OPT_TRACE,
 				   OPT_COREDUMP_FILTER,
 				   OPT_EXCLUDE_FILES,
-				   OPT_RESUME_WINDOW};
+				   OPT_RESUME_WINDOW,
+				   OPT_HOLD};
 const size_t probe_option_count = ARRAY_SIZE(probe_option_ids);

@@ -160,6 +160,8 @@ int pod_run(struct kube *kube, const struct pod_target *target, const struct opt
 	    .ctx = request->ctx,
 	    .room = request->room,
 	    .room_fd = request->room ? request->room_fd : -1,
+	    .reads = request->reads,
+	    .held = request->held,
 	};
 	config.probe = embedded_probe(EM_X86_64, &config.probe_len);
 	return run_by_route(kube, target, options, &config, request->out, ret_end, e);

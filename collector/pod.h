@@ -18,6 +18,9 @@ struct pod_request {
 	int room_fd;
 	void (*progress)(void *ctx, const struct wire_progress *progress, uint64_t wire_bytes);
 	void *ctx; /* of room and progress */
+	/* As in session_config, of the verb "hold". */
+	const struct session_reads *reads;
+	const uint8_t *held;
 };
 int pod_run(struct kube *kube, const struct pod_target *target, const struct options *options,
 	    const struct pod_request *request, struct wire_end *ret_end, struct err *e);

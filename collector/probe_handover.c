@@ -1,6 +1,7 @@
 #include "collector/probe_handover.h"
 
 #include "base/io.h"
+#include "dumpers/runtime/held.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,24 +21,28 @@ struct answer {
 	char text[ERR_TEXT_MAX];
 };
 
-static socklen_t address_of(const uint8_t token[WIRE_TOKEN_BYTES], struct sockaddr_un *ret)
+static socklen_t address_of(const uint8_t token[WIRE_TOKEN_BYTES], bool is_public,
+			    struct sockaddr_un *ret)
 {
+	char name[sizeof ret->sun_path - 1] = HELD_SOCKET_PREFIX;
 	uint8_t hash[SHA256_BYTES];
-	size_t len;
-	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-	sha256_of(token, WIRE_TOKEN_BYTES, hash);
-	len = (size_t)snprintf(ret->sun_path + 1, sizeof ret->sun_path - 1, "podsnap-");
-	for (size_t i = 0; i < 8; i++) {
-		len += (size_t)snprintf(ret->sun_path + 1 + len, sizeof ret->sun_path - 1 - len,
-					"%02x", hash[i]);
+	if (is_public) {
+		hex_encode(token, WIRE_TOKEN_BYTES, name + strlen(name));
+	} else {
+		sha256_of(token, WIRE_TOKEN_BYTES, hash);
+		snprintf(name, sizeof name, "podsnap-");
+		hex_encode(hash, 8, name + strlen(name));
 	}
-	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len);
+	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+	memcpy(ret->sun_path + 1, name, strlen(name));
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
 }
 
-int handover_listen(const uint8_t token[WIRE_TOKEN_BYTES], int *ret_fd, struct err *e)
+int handover_listen(const uint8_t token[WIRE_TOKEN_BYTES], bool is_public, int *ret_fd,
+		    struct err *e)
 {
 	struct sockaddr_un address;
-	socklen_t len = address_of(token, &address);
+	socklen_t len = address_of(token, is_public, &address);
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0) return err_errno(e, "cannot create a Unix socket");
 	if (bind(fd, (struct sockaddr *)&address, len) || listen(fd, 1)) {
@@ -131,9 +136,9 @@ void handover_answer(int fd, const struct err *why)
 
 static int gone(struct err *e)
 {
-	err_set(e, ERR_GONE, "the probe that had the capture does not run any more");
-	return err_hint(e, "it was killed, or the container was restarted, or more time than "
-			   "--resume-window passed: capture again");
+	err_set(e, ERR_GONE, "the probe that had the snapshot does not run any more");
+	return err_hint(e, "it was killed, or the container was restarted, or more time passed "
+			   "than --resume-window or --hold: take another");
 }
 
 static int send_descriptors(int fd, const struct wire_resume *resume, struct err *e)
@@ -166,14 +171,20 @@ static int read_answer(int fd, struct err *e)
 		       (int)strnlen(answer.text, sizeof answer.text), answer.text);
 }
 
-int handover_give(const struct wire_resume *resume, bool *ret_taken, struct err *e)
+static bool connect_to(int fd, const uint8_t token[WIRE_TOKEN_BYTES], bool is_public)
 {
 	struct sockaddr_un address;
-	socklen_t len = address_of(resume->token, &address);
+	socklen_t len = address_of(token, is_public, &address);
+	return connect(fd, (struct sockaddr *)&address, len) == 0;
+}
+
+int handover_give(const struct wire_resume *resume, bool *ret_taken, struct err *e)
+{
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	*ret_taken = false;
 	if (fd < 0) return err_errno(e, "cannot create a Unix socket");
-	if (connect(fd, (struct sockaddr *)&address, len)) return gone(e);
+	if (!connect_to(fd, resume->token, false) && !connect_to(fd, resume->token, true))
+		return gone(e);
 	int r = send_descriptors(fd, resume, e);
 	if (!r) r = read_answer(fd, e);
 	if (r) return r;

@@ -2,7 +2,8 @@
  * How a client comes back to its probe after a lost connection: a probe that is pushed anew takes
  * its RESUME and hands stdin and stdout to the one that has the stream. They meet at an abstract
  * Unix socket (unix(7)), which is of the pod's network namespace; its name follows from the token
- * and does not tell it, for /proc/net/unix shows names to all.
+ * and does not tell it, for /proc/net/unix shows names to all. That of a held snapshot does: it is
+ * for whoever may enter the pod as the same user (dumpers/runtime/held.h).
  */
 #ifndef COLLECTOR_PROBE_HANDOVER_H
 #define COLLECTOR_PROBE_HANDOVER_H
@@ -11,9 +12,10 @@
 
 /* --- of the probe that has the stream --- */
 
-/* Where it can be found by a token. The caller closes *ret_fd, which polls readable when a client
- * is back. */
-int handover_listen(const uint8_t token[WIRE_TOKEN_BYTES], int *ret_fd, struct err *e);
+/* Where it can be found by a token, which is_public makes known. The caller closes *ret_fd, which
+ * polls readable when a client is back. */
+int handover_listen(const uint8_t token[WIRE_TOKEN_BYTES], bool is_public, int *ret_fd,
+		    struct err *e);
 
 struct handover {
 	int fd;            /* to the probe that came: handover_answer */

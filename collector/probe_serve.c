@@ -77,8 +77,10 @@ static int start_work(struct server *s, const struct wire_frame *f, struct err *
 	/* END has told the client, whose CANCEL ends us. */
 	if (probe_work_start(&s->link, f->payload, f->len, &s->work, &why)) return 0;
 	s->resume_ns = probe_work_resume_ns(s->work);
-	if (s->resume_ns && handover_listen(s->token, &s->listen_fd, &why)) {
-		log_debug("a lost connection will be the end: %s", why.text);
+	bool held = probe_work_is_held(s->work);
+	if (s->resume_ns && handover_listen(s->token, held, &s->listen_fd, &why)) {
+		log_line(held ? LOG_WARN : LOG_DEBUG, "a lost connection will be the end: %s",
+			 why.text);
 	}
 	return 0;
 }
@@ -92,6 +94,8 @@ static int take_frame(struct server *s, const struct wire_frame *f, struct err *
 		if (s->work) return err_set(e, ERR_PROTOCOL, "a resumption after a request");
 		s->has_resume = true;
 		return wire_decode_resume(f->payload, f->len, &s->resume, e);
+	case WIRE_READ:
+		return probe_link_take_read(&s->link, f, e);
 	case WIRE_CANCEL:
 		return err_set(e, ERR_CANCELLED, "cancelled by the client");
 	case WIRE_BYE:

@@ -5,6 +5,7 @@
 #include "base/thread.h"
 #include "collector/local_answer.h"
 #include "collector/local_capture.h"
+#include "collector/probe_hold.h"
 #include "dumpers/proc/cgroup.h"
 #include "dumpers/runtime/pick.h"
 
@@ -96,6 +97,32 @@ int probe_link_send_data(struct probe_link *link, const struct bundle_frame *fra
 	pthread_mutex_unlock(&link->lock);
 	wake(link);
 	return r;
+}
+
+int probe_link_take_read(struct probe_link *link, const struct wire_frame *f, struct err *e)
+{
+	struct wire_read read;
+	int r = wire_decode_read(f->payload, f->len, &read, e);
+	if (r) return r;
+	pthread_mutex_lock(&link->lock);
+	link->read = read;
+	link->has_read = true;
+	pthread_cond_broadcast(&link->room);
+	pthread_mutex_unlock(&link->lock);
+	return 0;
+}
+
+/* Waits for one; false once the link is closed. */
+static bool await_read(struct probe_link *link, struct wire_read *ret)
+{
+	pthread_mutex_lock(&link->lock);
+	while (!link->closed && !link->has_read)
+		pthread_cond_wait(&link->room, &link->lock);
+	bool open = !link->closed;
+	*ret = link->read;
+	link->has_read = false;
+	pthread_mutex_unlock(&link->lock);
+	return open;
 }
 
 static int emit_frame(struct bundle_output *out, const struct bundle_frame *frame, struct err *e)
@@ -216,12 +243,8 @@ static int check_memory(uint64_t room, struct err *e)
 	return err_hint(e, "raise the container's memory limit, or try again when it uses less");
 }
 
-static void *work_main(void *arg)
+static int pack(struct probe_work *w, uint64_t room, struct buf *result, struct err *e)
 {
-	struct probe_work *w = arg;
-	struct err e = {0};
-	uint64_t room = probe_memory_room();
-	_cleanup_buf_ struct buf result = BUF_INIT(WIRE_RESULT_MAX - 1);
 	struct packer *packer = NULL;
 	struct packer_config config = {
 	    .level = (int)option_int(w->options, OPT_LEVEL),
@@ -229,11 +252,46 @@ static void *work_main(void *arg)
 			   (int)MAX(MIN(room / THREAD_ROOM, (uint64_t)PACKER_THREADS_MAX), 1)),
 	    .mtime_s = time(NULL),
 	};
-	int r = check_memory(room, &e);
-	if (!r) r = packer_new(&packer, &config, &w->out, &e);
-	if (!r) r = run_verb(w, packer, &result, &e);
+	int r = packer_new(&packer, &config, &w->out, e);
+	if (!r) r = run_verb(w, packer, result, e);
 	packer_free(packer);
+	return r;
+}
+
+/* Until the last client is gone. */
+static void answer_reads(struct probe_work *w, struct hold *hold)
+{
+	struct wire_read read;
+	while (await_read(w->link, &read)) {
+		_cleanup_buf_ struct buf reply = BUF_INIT(WIRE_PAYLOAD_MAX);
+		struct err e = {0};
+		if (hold_answer(hold, &read, &reply, &e) ||
+		    probe_link_send(w->link, WIRE_READ_REPLY, reply.data, reply.len, &e)) {
+			log_warn_err(&e);
+		}
+	}
+}
+
+static bool wants_hold(const struct options *options)
+{
+	const char *verb = option_string(options, OPT_VERB);
+	return verb && !strcmp(verb, "hold");
+}
+
+static void *work_main(void *arg)
+{
+	struct probe_work *w = arg;
+	struct err e = {0};
+	uint64_t room = probe_memory_room();
+	_cleanup_buf_ struct buf result = BUF_INIT(WIRE_RESULT_MAX - 1);
+	struct hold *hold = NULL;
+	int r = check_memory(room, &e);
+	if (!r)
+		r = wants_hold(w->options) ? hold_new(w->options, &hold, &result, &e)
+					   : pack(w, room, &result, &e);
 	send_end(w->link, r ? &e : NULL, &result);
+	if (hold) answer_reads(w, hold);
+	hold_free(hold);
 	return NULL;
 }
 
@@ -265,9 +323,15 @@ int probe_work_start(struct probe_link *link, const void *request, size_t len,
 	return 0;
 }
 
+bool probe_work_is_held(const struct probe_work *work)
+{
+	return option_int(work->options, OPT_HOLD) > 0 && wants_hold(work->options);
+}
+
 uint64_t probe_work_resume_ns(const struct probe_work *work)
 {
-	return (uint64_t)option_int(work->options, OPT_RESUME_WINDOW);
+	bool held = probe_work_is_held(work);
+	return (uint64_t)option_int(work->options, held ? OPT_HOLD : OPT_RESUME_WINDOW);
 }
 
 void probe_work_end(struct probe_work *work)

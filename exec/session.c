@@ -90,14 +90,20 @@ static int come_back(struct session *s, struct err *e)
 	}
 }
 
+/* Grows with all that a connection brings. */
+static uint64_t brought(const struct session *s)
+{
+	return wire_received(s->wire) + s->replies;
+}
+
 static int converse_until_done(struct session *s, struct err *e)
 {
-	uint64_t received = 0;
+	uint64_t before = 0;
 	int futile = 0, r = session_converse(s, e);
 
 	while (r < 0 && s->now.lost && s->greeted && s->config->resume_ns > 0) {
-		futile = wire_received(s->wire) > received ? 0 : futile + 1;
-		received = wire_received(s->wire);
+		futile = brought(s) > before ? 0 : futile + 1;
+		before = brought(s);
 		if (futile > FUTILE_MAX) return r;
 		r = come_back(s, e);
 	}
@@ -119,6 +125,10 @@ int session_run(struct kube *k, const struct pod_target *target,
 	s->config = config;
 	s->out = out;
 	s->ret_end = ret_end;
+	if (config->held) {
+		memcpy(s->token, config->held, sizeof(s->token));
+		s->resuming = s->held = true;
+	}
 	r = converse_until_done(s, &why);
 	if (r < 0 && e) *e = why;
 	*ret_greeted = s->greeted;

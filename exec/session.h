@@ -9,6 +9,23 @@
 #include "bundle/wire.h"
 #include "exec/kube.h"
 
+/* What is read of a snapshot that the probe holds, by another thread than the session's. */
+struct session_reads {
+	/* True: *ret is to be asked, now or again; false: nothing is. After another connection it
+	 * is called once more for what was not answered. */
+	bool (*next)(void *ctx, bool again, struct wire_read *ret);
+	/* Borrowed for the call; of a read that is not wanted any more, too. */
+	void (*reply)(void *ctx, const struct wire_read_reply *reply);
+	/* END came: the snapshot is there, known by the token. Maybe more than once. */
+	void (*ready)(void *ctx, const uint8_t token[WIRE_TOKEN_BYTES], const struct wire_end *end);
+	/* True: no more is read, and the session ends. */
+	bool (*done)(void *ctx);
+	void *ctx;
+	int fd; /* an eventfd, written to when next or done would say more */
+	/* The probe goes on holding the snapshot after done, for the next client. */
+	bool keep;
+};
+
 struct session_config {
 	const void *probe; /* the program for the pod's CPU; borrowed */
 	size_t probe_len;
@@ -32,6 +49,10 @@ struct session_config {
 	 * reading from the network, but not its heartbeats, while it is less than one frame. */
 	size_t (*room)(void *ctx);
 	int room_fd; /* polls readable when room grew; -1 none */
+	/* Of a request that holds a snapshot; NULL: of another. */
+	const struct session_reads *reads;
+	/* Not a new request, but the probe that holds the snapshot of that token; NULL: no. */
+	const uint8_t *held;
 };
 
 /*

@@ -29,6 +29,7 @@ static int begin(struct session *s, struct err *e)
 		return wire_send(s->wire, WIRE_CANCEL, NULL, 0, e);
 	}
 	s->now.phase = PHASE_RUN;
+	s->ask_again = true;
 	if (s->resuming) return 0;
 	return wire_send(s->wire, WIRE_REQUEST, s->config->request, s->config->request_len, e);
 }
@@ -55,9 +56,10 @@ static int take_resumed(struct session *s, const struct wire_frame *f, struct er
 
 	if (r < 0) return r;
 	if (why.code == 0) {
-		log_info("the stream goes on at byte %" PRIu64, wire_received(s->wire));
+		log_line(s->held ? LOG_DEBUG : LOG_INFO, "the stream goes on at byte %" PRIu64,
+			 wire_received(s->wire));
 		s->now.went_on = true;
-	} else if (wire_received(s->wire) == 0) {
+	} else if (wire_received(s->wire) == 0 && !s->held) {
 		/* The connection was lost before the request came through. */
 		s->resuming = false;
 		s->now.went_on = true;
@@ -128,34 +130,66 @@ static int take_entry(struct session *s, const struct wire_frame *f, struct err 
 	return r;
 }
 
-/* The probe's word that it is done, held against what came. Says BYE in any case but a lie. */
-static int take_end(struct session *s, const struct wire_frame *f, struct err *e)
+/* What the probe says it sent, held against what came. */
+static int check_end(const struct session *s, const struct wire_end *end, struct err *e)
 {
-	_cleanup_free_ struct wire_end *end = malloc(sizeof(*end));
 	uint8_t sha256[SHA256_BYTES];
 	uint64_t bytes;
-	int r;
 
-	if (!end) return err_set(e, ERR_NO_MEMORY, "no memory for the end of a session");
-	r = wire_decode_end(f->payload, f->len, end, e);
-	if (r < 0) return r;
 	if (end->error_code != 0) {
 		err_set(e, (enum err_code)end->error_code, "%s", end->text);
 		return end->hint[0] ? err_hint(e, "%s", end->hint) : -end->error_code;
 	}
 	wire_digest(s->wire, sha256, &bytes);
-	if (end->data_bytes != bytes || memcmp(end->sha256, sha256, sizeof(sha256)) != 0)
-		return err_set(e, ERR_PROTOCOL,
-			       "the probe sent %" PRIu64 " bytes; %" PRIu64
-			       " arrived, or others than it sent",
-			       end->data_bytes, bytes);
-	r = wire_send_ack(s->wire, wire_received(s->wire), e);
-	if (r == 0) r = wire_send(s->wire, WIRE_BYE, NULL, 0, e);
+	if (end->data_bytes == bytes && memcmp(end->sha256, sha256, sizeof(sha256)) == 0) return 0;
+	return err_set(e, ERR_PROTOCOL,
+		       "the probe sent %" PRIu64 " bytes; %" PRIu64
+		       " arrived, or others than it sent",
+		       end->data_bytes, bytes);
+}
+
+int session_say_bye(struct session *s, struct err *e)
+{
+	int r = wire_send(s->wire, WIRE_BYE, NULL, 0, e);
+
 	if (r < 0) return r;
-	s->acked = wire_received(s->wire);
-	*s->ret_end = *end;
 	s->now.phase = PHASE_BYE;
 	s->now.deadline = now_ns() + BYE_NS;
+	return 0;
+}
+
+/* The probe's word that it is done, or holds the snapshot. */
+static int take_end(struct session *s, const struct wire_frame *f, struct err *e)
+{
+	_cleanup_free_ struct wire_end *end = malloc(sizeof(*end));
+	int r;
+
+	if (!end) return err_set(e, ERR_NO_MEMORY, "no memory for the end of a session");
+	r = wire_decode_end(f->payload, f->len, end, e);
+	if (r == 0) r = check_end(s, end, e);
+	if (r < 0) return r;
+	*s->ret_end = *end;
+	if (s->config->reads) {
+		s->held = true;
+		s->config->reads->ready(s->config->reads->ctx, s->token, end);
+		return 0;
+	}
+	r = wire_send_ack(s->wire, wire_received(s->wire), e);
+	if (r < 0) return r;
+	s->acked = wire_received(s->wire);
+	return session_say_bye(s, e);
+}
+
+static int take_read_reply(struct session *s, const struct wire_frame *f, struct err *e)
+{
+	struct wire_read_reply reply;
+	int r;
+
+	if (!s->held) return err_set(e, ERR_PROTOCOL, "the probe answers what was not asked");
+	r = wire_decode_read_reply(f->payload, f->len, &reply, e);
+	if (r < 0) return r;
+	s->replies++;
+	s->config->reads->reply(s->config->reads->ctx, &reply);
 	return 0;
 }
 
@@ -186,6 +220,8 @@ static int take_frame(struct session *s, const struct wire_frame *f, struct err 
 		return 0;
 	case WIRE_END:
 		return take_end(s, f, e);
+	case WIRE_READ_REPLY:
+		return take_read_reply(s, f, e);
 	default:
 		return err_set(e, ERR_PROTOCOL, "the probe sent an unexpected frame of type %d",
 			       (int)f->type);

@@ -44,6 +44,9 @@ struct session {
 	struct wire *wire; /* from the first PHASE_HELLO on */
 	bool resuming;     /* the request was sent over a connection that is lost */
 	bool greeted;      /* a probe spoke */
+	bool held;         /* the probe that has the stream holds a snapshot, and END came */
+	bool ask_again;    /* what was read over the connection before may not have been answered */
+	uint64_t replies;  /* to reads */
 	uint8_t token[WIRE_TOKEN_BYTES];
 	uint64_t acked; /* stream offset */
 	/* While the receiver has no room we do not read, and silence is not the peer's: the wire's
@@ -66,6 +69,8 @@ uint64_t session_wire_clock(const struct session *s, uint64_t now);
 /* Bytes of the probe. What is wrong with them ends the session; the stream itself is sound. */
 void session_take_stdout(struct session *s, const uint8_t *data, size_t len);
 void session_call_progress(struct session *s);
+/* The last word to the probe, which then ends. */
+int session_say_bye(struct session *s, struct err *e);
 
 /* --- session_ended.c --- */
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 
 #define PUSH_STALL_NS (60ull * NS_PER_S) /* without a byte either way; the script's is shorter */
 #define STOP_NS (5ull * NS_PER_S)        /* for the probe to end after CANCEL */
@@ -142,6 +143,35 @@ static int acknowledge(struct session *s, bool idle, struct err *e)
 	return 0;
 }
 
+static bool is_read_from(const struct session *s)
+{
+	return s->config->reads && s->held && s->now.phase == PHASE_RUN;
+}
+
+/* What another thread wants to read of a held snapshot. */
+static int ask(struct session *s, struct err *e)
+{
+	const struct session_reads *reads = s->config->reads;
+	_cleanup_buf_ struct buf payload = BUF_INIT(100);
+	struct wire_read read;
+	uint64_t count;
+	int r;
+
+	if (!is_read_from(s)) return 0;
+	(void)!eventfd_read(reads->fd, &count);
+	if (reads->done(reads->ctx)) {
+		/* Left alone, it waits for the next client. */
+		if (!reads->keep) return session_say_bye(s, e);
+		s->now.phase = PHASE_BYE;
+		s->now.deadline = 0;
+		return 0;
+	}
+	if (!reads->next(reads->ctx, s->ask_again, &read)) return 0;
+	s->ask_again = false;
+	r = wire_encode_read(&read, &payload, e);
+	return r < 0 ? r : wire_send(s->wire, WIRE_READ, payload.data, payload.len, e);
+}
+
 /* Heartbeats while the wire's clock stands. */
 static int ping_while_paused(struct session *s, uint64_t now, struct err *e)
 {
@@ -196,6 +226,7 @@ static void wait_for_events(struct session *s, bool more)
 	    /* Once it was heard, it would stay readable. */
 	    {.fd = s->now.phase < PHASE_BYE ? s->config->cancel_fd : -1, .events = POLLIN},
 	    {.fd = s->paused ? s->config->room_fd : -1, .events = POLLIN},
+	    {.fd = is_read_from(s) ? s->config->reads->fd : -1, .events = POLLIN},
 	};
 
 	fds[0].events =
@@ -215,6 +246,7 @@ static int step(struct session *s, struct err *e)
 	r = receive(s, &more, e);
 	if (r == 0 && s->now.phase == PHASE_PUSH) r = push_more(s, e);
 	if (r == 0) r = acknowledge(s, !more, e);
+	if (r == 0) r = ask(s, e);
 	if (r == 0) r = tick(s, e);
 	if (r == 0) r = send_wire(s, e);
 	if (r == 0) r = remote_flush(s->now.remote, e);

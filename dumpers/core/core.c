@@ -185,14 +185,19 @@ static void put_load(struct core *c, const struct core_load *load, struct core_o
 	forget(c, &kept_from, at, FORGET_REST);
 }
 
+void core_put_head(struct core *c, struct core_out *out)
+{
+	put_elf_header(c, out);
+	put_program_headers(c, out);
+	core_put_notes(c, out);
+	core_put_zeros(out, c->data_offset - MIN(out->offset, c->data_offset));
+}
+
 int core_write(struct core *c, struct core_sink *sink, struct err *e)
 {
 	struct core_out out = {.sink = sink, .e = e};
 
-	put_elf_header(c, &out);
-	put_program_headers(c, &out);
-	core_put_notes(c, &out);
-	core_put_zeros(&out, c->data_offset - MIN(out.offset, c->data_offset));
+	core_put_head(c, &out);
 	for (size_t i = 0; i < c->load_count && !out.r; i++)
 		put_load(c, &c->loads[i], &out);
 	if (!out.r && out.offset != c->size)

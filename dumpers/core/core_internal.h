@@ -1,7 +1,7 @@
 /*
- * The core writer's inside. core.c: headers and data. core_select.c: what is wanted of the memory;
- * core_stacks.c: where unwinding reads. core_plan.c: how that becomes segments. core_notes.c: the
- * notes.
+ * The core writer's inside. core.c: headers and data; core_blob.c: the same, read at random.
+ * core_select.c: what is wanted of the memory; core_stacks.c: where unwinding reads. core_plan.c:
+ * how that becomes segments. core_notes.c: the notes.
  */
 #ifndef DUMPERS_CORE_CORE_INTERNAL_H
 #define DUMPERS_CORE_CORE_INTERNAL_H
@@ -43,6 +43,8 @@ struct core_out {
 void core_put(struct core_out *out, const void *data, size_t len);
 void core_put_zeros(struct core_out *out, uint64_t len);
 
+/* All before the data: ELF header, program headers, notes, up to data_offset. */
+void core_put_head(struct core *c, struct core_out *out);
 /* Fills loads and range lists. */
 int core_plan_pages(struct core *c, const struct core_select *select, struct err *e);
 /* Fills the note texts and first_thread. */

@@ -116,6 +116,7 @@ int process_list_read(pid_t only, struct process_list *ret, struct err *e)
 		r = read_all(&pids, &list, e);
 	}
 	if (r < 0) return r;
+	held_list_read(&list.held);
 	*ret = list;
 	list = (struct process_list){0};
 	return 0;

@@ -5,6 +5,7 @@
 
 #include "dumpers/proc/capturable.h"
 #include "dumpers/proc/cgroup.h"
+#include "dumpers/runtime/held.h"
 #include "dumpers/runtime/runtime.h"
 
 enum {
@@ -32,6 +33,7 @@ struct process_list {
 	struct process_item *v; /* ascending by pid; owned */
 	size_t count;
 	bool cut; /* there were more than PROCESS_LIST_MAX */
+	struct held_list held;
 };
 
 /*

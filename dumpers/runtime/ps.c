@@ -195,6 +195,8 @@ int ps_print_text(const struct process_list *list, bool wide, struct buf *ret, s
 	if (r == 0 && wide) r = put_blockers(list, ret, e);
 	if (r == 0 && list->cut)
 		r = buf_printf(ret, e, "only the first %zu processes are shown\n", list->count);
+	for (size_t i = 0; r == 0 && i < list->held.count; i++)
+		r = buf_printf(ret, e, "held snapshot: %s\n", list->held.ids[i]);
 	return r;
 }
 
@@ -241,6 +243,11 @@ int ps_print_json(const struct process_list *list, struct buf *ret, struct err *
 	json_array(&j);
 	for (size_t i = 0; i < list->count; i++)
 		json_process(&list->v[i], &j);
+	json_array_end(&j);
+	json_key(&j, "held_snapshots");
+	json_array(&j);
+	for (size_t i = 0; i < list->held.count; i++)
+		json_string(&j, list->held.ids[i]);
 	json_array_end(&j);
 	json_object_end(&j);
 	return json_finish(&j, e);
