@@ -228,7 +228,8 @@ static uint32_t read_ahead(struct held *h, uint32_t entry, uint64_t index)
 static int fetch(struct held *h, uint32_t entry, uint64_t index, uint64_t size, struct err *e)
 {
 	uint64_t start = index * HELD_BLOCK;
-	size_t len = (size_t)MIN((uint64_t)read_ahead(h, entry, index) * HELD_BLOCK, size - start);
+	uint64_t blocks = read_ahead(h, entry, index);
+	size_t len = (size_t)MIN(blocks * HELD_BLOCK, size - start);
 	int r = ask(h, entry, start, len, e);
 
 	/* One page that cannot be read shall not hide those before it. */

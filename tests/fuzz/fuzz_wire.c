@@ -46,11 +46,23 @@ static void decode(const struct wire_frame *f)
 	struct wire_progress progress;
 	struct wire_hello hello;
 	struct bundle_frame frame;
+	struct bundle_entry listed;
+	struct wire_resume resume;
+	struct wire_read read;
+	struct wire_read_reply reply;
+	struct err why;
 
 	/* Every decoder on every payload: a peer may mislabel. */
 	wire_decode_hello(f->payload, f->len, &hello, NULL);
 	wire_decode_progress(f->payload, f->len, &progress, NULL);
 	wire_decode_end(f->payload, f->len, &end, NULL);
+	wire_decode_resume(f->payload, f->len, &resume, NULL);
+	wire_decode_resumed(f->payload, f->len, &why, NULL);
+	wire_decode_read(f->payload, f->len, &read, NULL);
+	wire_decode_listed(f->payload, f->len, &listed, NULL);
+	if (wire_decode_read_reply(f->payload, f->len, &reply, NULL) == 0 &&
+	    reply.frame_len > f->len)
+		abort();
 	check_entry(f->payload, f->len);
 	if (f->type == WIRE_DATA && wire_decode_data(f, &frame, NULL) == 0 &&
 	    frame.len + 4 != f->len)

@@ -213,6 +213,81 @@ static void progress_and_end(void **state)
 	free(out);
 }
 
+static int decode_read(const void *data, size_t len, void *ret, struct err *e)
+{
+	return wire_decode_read(data, len, ret, e);
+}
+static int decode_listed(const void *data, size_t len, void *ret, struct err *e)
+{
+	return wire_decode_listed(data, len, ret, e);
+}
+
+static void reads(void **state)
+{
+	struct wire_read in = {7, 3, 1ull << 40, WIRE_READ_MAX}, out;
+	_cleanup_buf_ struct buf b = BUF_INIT(1 << 20);
+
+	assert_ok(wire_encode_read(&in, &b, &test_err));
+	only_the_whole_payload(&b, decode_read, &out);
+	assert_ok(wire_decode_read(b.data, b.len, &out, &test_err));
+	assert_int_equal(out.id, 7);
+	assert_int_equal(out.entry, 3);
+	assert_int_equal(out.offset, 1ull << 40);
+	assert_int_equal(out.len, WIRE_READ_MAX);
+	buf_clear(&b);
+	in.len++;
+	assert_ok(wire_encode_read(&in, &b, &test_err));
+	assert_int_equal(wire_decode_read(b.data, b.len, &out, &test_err), -ERR_PROTOCOL);
+}
+
+static void replies(void **state)
+{
+	struct wire_read_reply in = {.id = 9, .plain_len = 300, .frame = "frame", .frame_len = 5},
+			       out;
+	_cleanup_buf_ struct buf b = BUF_INIT(1 << 20);
+
+	assert_ok(wire_encode_read_reply(&in, &b, &test_err));
+	for (size_t len = 0; len < b.len - in.frame_len; len++)
+		assert_int_equal(wire_decode_read_reply(b.data, len, &out, &test_err),
+				 -ERR_PROTOCOL);
+	assert_ok(wire_decode_read_reply(b.data, b.len, &out, &test_err));
+	assert_int_equal(out.id, 9);
+	assert_int_equal(out.why.code, 0);
+	assert_int_equal(out.plain_len, 300);
+	assert_int_equal(out.frame_len, 5);
+	assert_memory_equal(out.frame, "frame", 5);
+	buf_clear(&b);
+	err_set(&in.why, ERR_IO, "no such page");
+	in.plain_len = WIRE_READ_MAX + 1;
+	assert_ok(wire_encode_read_reply(&in, &b, &test_err));
+	assert_int_equal(wire_decode_read_reply(b.data, b.len, &out, &test_err), -ERR_PROTOCOL);
+	buf_clear(&b);
+	in.plain_len = 0;
+	assert_ok(wire_encode_read_reply(&in, &b, &test_err));
+	assert_ok(wire_decode_read_reply(b.data, b.len, &out, &test_err));
+	assert_int_equal(out.why.code, ERR_IO);
+	assert_string_equal(out.why.text, "no such page");
+}
+
+static void listed(void **state)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT(1 << 20);
+	struct bundle_entry out;
+
+	assert_ok(wire_encode_listed("12-java/core", 1ull << 50, &b, &test_err));
+	only_the_whole_payload(&b, decode_listed, &out);
+	assert_ok(wire_decode_listed(b.data, b.len, &out, &test_err));
+	assert_string_equal(out.name, "12-java/core");
+	assert_int_equal(out.size, 1ull << 50);
+	assert_true(out.in_tar);
+	buf_clear(&b);
+	assert_ok(wire_encode_listed("../core", 1, &b, &test_err));
+	assert_int_equal(wire_decode_listed(b.data, b.len, &out, &test_err), -ERR_PROTOCOL);
+	buf_clear(&b);
+	assert_ok(wire_encode_listed("core", 1ull << 63, &b, &test_err));
+	assert_int_equal(wire_decode_listed(b.data, b.len, &out, &test_err), -ERR_PROTOCOL);
+}
+
 static void data(void **state)
 {
 	struct wire_frame f = {.type = WIRE_DATA,
@@ -262,6 +337,9 @@ int main(void)
 	    cmocka_unit_test(entries_that_contradict_themselves),
 	    cmocka_unit_test(most_ranges_fit_a_frame),
 	    cmocka_unit_test(progress_and_end),
+	    cmocka_unit_test(reads),
+	    cmocka_unit_test(replies),
+	    cmocka_unit_test(listed),
 	    cmocka_unit_test(data),
 	    cmocka_unit_test(noise),
 	};
