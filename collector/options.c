@@ -139,7 +139,7 @@ const struct option_def option_table[OPT_COUNT] = {
 			.def = "0",
 			.help = "the most that a copy-on-write child may come to cost; 0: what the "
 				"memory limit leaves",
-			.verbs = VERB_CAPTURE},
+			.verbs = VERB_CAPTURE | VERB_STACKS},
     [OPT_CORE] = {.name = "core",
 		  .key = "capture.core",
 		  .type = OPTION_ENUM,
