@@ -112,7 +112,8 @@ static int make_headers(struct kube *k, struct err *e)
 	else if (k->access.username)
 		r = add_basic(k, e);
 	if (r < 0) return r;
-	k->headers[0] = "Accept: application/json";
+	/* A kubelet, which answers a request for exec, has no JSON to offer. */
+	k->headers[0] = "Accept: application/json, */*";
 	k->header_count = 1;
 	if (k->authorization.len > 0) k->headers[k->header_count++] = k->authorization.data;
 	for (size_t at = 0; at < more->len; at += strlen(more->data + at) + 1) {

@@ -20,6 +20,8 @@ enum {
 	CANCEL_POLL_MS = 200,
 };
 
+static const char v4[] = "v4.channel.k8s.io", v5[] = "v5.channel.k8s.io";
+
 struct remote {
 	struct stream *stream;
 	struct websocket *ws;
@@ -148,13 +150,13 @@ static int split_server(const char *server, char *ret_host, size_t size, const c
 	return 0;
 }
 
-static int make_websocket(struct remote *r, const struct kube *k, const char *path, struct err *e)
+static int make_websocket(struct remote *r, const struct kube *k, const char *path,
+			  const char *protocol, struct err *e)
 {
-	static const char protocols[] = "v4.channel.k8s.io, v5.channel.k8s.io";
 	struct websocket_handler handler = {on_message, r};
 	_cleanup_buf_ struct buf full = BUF_INIT(PATH_MAX_BYTES);
 	struct handshake_request request = {
-	    .protocols = protocols,
+	    .protocols = protocol,
 	    .headers = k->headers,
 	    .header_count = k->header_count,
 	};
@@ -212,34 +214,50 @@ static int refused(const struct kube *k, const struct remote *r, const char *pat
 	return kube_answer_error(k, "exec", path, websocket_status(r->ws), body, len, e);
 }
 
-/* What came instead of a WebSocket; *renewed: newer credentials were asked for. */
-static int judge_refusal(struct kube *k, struct remote *r, const char *path, bool *renewed,
-			 bool *ret_again, struct err *e)
+/* What attempts one after the other know. */
+struct opening {
+	const char *path;
+	/* Alone: where v5 is offered, too, the API server translates the stream itself, whichever
+	 * it chooses, and does not just pass it on. */
+	const char *protocol;
+	bool renewed; /* newer credentials were asked for */
+	bool again;   /* the failure may pass */
+};
+
+/* 400 is what servers answer to protocols that they do not know, and to much else. */
+static bool try_other_protocol(struct opening *o, int status)
+{
+	if (o->protocol != v4 || (status != 400 && status != 101)) return false;
+	o->protocol = v5;
+	return true;
+}
+
+/* What came instead of a WebSocket. */
+static int judge_refusal(struct kube *k, struct remote *r, struct opening *o, struct err *e)
 {
 	int status = websocket_status(r->ws), code;
 
-	if (status == 401 && !*renewed) {
-		*renewed = true;
-		code = kube_refused(k, ret_again, e);
+	if (status == 401 && !o->renewed) {
+		o->renewed = true;
+		code = kube_refused(k, &o->again, e);
 		if (code < 0) return code;
 	} else {
-		*ret_again = kube_status_passes(status);
+		o->again = kube_status_passes(status) || try_other_protocol(o, status);
 	}
-	code = refused(k, r, path, e);
+	code = refused(k, r, o->path, e);
 	/* The kubelet says so of a container that does not run (v4): it will not pass. */
-	if (*ret_again && e && strstr(e->text, "container not found")) *ret_again = false;
+	if (o->again && e && strstr(e->text, "container not found")) o->again = false;
 	return code;
 }
 
-/* One attempt; *ret_again: the failure may pass. */
-static int try_open(struct kube *k, const struct remote_config *config, const char *path,
-		    struct remote **ret, bool *renewed, bool *ret_again, struct err *e)
+static int try_open(struct kube *k, const struct remote_config *config, struct opening *o,
+		    struct remote **ret, struct err *e)
 {
 	struct http_config http;
 	struct remote *r = calloc(1, sizeof(*r));
 	int code;
 
-	*ret_again = false;
+	o->again = false;
 	if (!r) return err_set(e, ERR_NO_MEMORY, "no memory for an exec stream");
 	r->data = config->data;
 	r->ctx = config->ctx;
@@ -248,15 +266,16 @@ static int try_open(struct kube *k, const struct remote_config *config, const ch
 	code = kube_authorize(k, e);
 	http = kube_http_config(k);
 	if (config->cancel) http.cancel = config->cancel;
-	if (code == 0) code = make_websocket(r, k, path, e);
+	if (code == 0) code = make_websocket(r, k, o->path, o->protocol, e);
 	if (code == 0) {
 		code = stream_open(&http, k->access.server, &r->stream, e);
 		if (code == -ERR_AUTH) kube_tls_error(k, e);
 	}
 	if (code == 0) code = shake_hands(r, config, k->request_timeout_ns, e);
 	if (code == 0 && websocket_state(r->ws) == WEBSOCKET_REFUSED) {
-		code = judge_refusal(k, r, path, renewed, ret_again, e);
+		code = judge_refusal(k, r, o, e);
 	} else if (code == 0 && !*websocket_protocol(r->ws)) {
+		o->again = try_other_protocol(o, websocket_status(r->ws));
 		code = err_set(e, ERR_UNSUPPORTED,
 			       "the API server speaks no exec protocol that we know");
 	}
@@ -273,17 +292,20 @@ int remote_open(struct kube *k, const struct remote_config *config, struct remot
 	_cleanup_buf_ struct buf path = BUF_INIT(PATH_MAX_BYTES);
 	const struct pod_target *t = config->target;
 	int code = exec_path(config, &path, e);
-	bool renewed = false;
+	struct opening o = {.protocol = v4};
 
 	if (code < 0) return code;
+	o.path = path.data;
 	for (int attempt = 1;; attempt++) {
 		struct err local;
 		struct err *failure = e ? e : &local;
-		bool again;
 
-		code = try_open(k, config, path.data, ret, &renewed, &again, failure);
-		if (code == 0) return 0;
-		if (!again || attempt == KUBE_ATTEMPTS ||
+		code = try_open(k, config, &o, ret, failure);
+		if (code == 0) {
+			log_debug("exec by %s", o.protocol);
+			return 0;
+		}
+		if (!o.again || attempt == KUBE_ATTEMPTS ||
 		    (config->cancel && atomic_load(config->cancel)))
 			return err_wrap(failure, "exec into pod %s, container %s", t->pod,
 					t->container);

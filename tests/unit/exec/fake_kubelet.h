@@ -29,6 +29,8 @@ struct fake_kubelet {
 	int sound_from;         /* this connection and later ones do not end so; 0: all do */
 	uint64_t stall_after; /* bytes of stdin: no more is given to the command, no more is read */
 	const char *refusal;  /* the whole HTTP answer */
+	const char *protocol; /* the one it knows; NULL: v4 */
+	bool silent_protocol; /* where another is asked for, it agrees to none, instead of 400 */
 	const char *status;   /* sent instead of running the command */
 	const char *shell[4]; /* instead of "sh" */
 
@@ -272,7 +274,8 @@ static inline void fake_connection(struct fake_kubelet *k, int fd)
 {
 	static char request[64 << 10];
 	struct fake_exec x = {.k = k, .fd = fd};
-	char answer[512], accept_key[40];
+	static const char bad_protocol[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+	char answer[512], accept_key[40], offered[80];
 	char *query, *end;
 	size_t len = 0;
 
@@ -288,12 +291,20 @@ static inline void fake_connection(struct fake_kubelet *k, int fd)
 		fake_write(fd, k->refusal, strlen(k->refusal));
 		return;
 	}
+	snprintf(offered, sizeof(offered), "Sec-WebSocket-Protocol: %s\r\n",
+		 k->protocol ? k->protocol : "v4.channel.k8s.io");
+	if (!strstr(request, offered)) offered[0] = '\0';
+	if (!offered[0] && !k->silent_protocol) {
+		fake_write(fd, bad_protocol, strlen(bad_protocol));
+		return;
+	}
 	fake_accept_key(request, accept_key, sizeof(accept_key));
 	snprintf(answer, sizeof(answer),
 		 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-		 "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: v4.channel.k8s.io\r\n\r\n",
-		 accept_key);
+		 "Sec-WebSocket-Accept: %s\r\n%s\r\n",
+		 accept_key, offered);
 	fake_write(fd, answer, strlen(answer));
+	if (!offered[0]) return;
 	for (int channel = 0; channel < 4; channel++)
 		fake_message(fd, channel, "", 0);
 	if (k->status) {

@@ -419,6 +419,27 @@ static void a_server_that_restarts_is_asked_again(void **state)
 	assert_contains(e.text, "soon");
 }
 
+/* v4 is asked for alone, and v5 where that is not known: refused, or answered without it. */
+static void a_server_of_another_protocol(void **state)
+{
+	for (int silent = 0; silent < 2; silent++) {
+		struct fake_kubelet kubelet = {.protocol = "v5.channel.k8s.io",
+					       .silent_protocol = silent};
+		struct fake_kubelet older = {.protocol = "v3.channel.k8s.io",
+					     .silent_protocol = silent};
+		struct receiver got = {.frames = 0}, none = {.frames = 0};
+		struct err e;
+
+		if (run_session(&kubelet, "frames=20", &got, &e) < 0) fail_msg("%s", e.text);
+		assert_int_equal(got.frames, 20);
+		assert_int_equal(kubelet.connections, 2);
+		assert_true(run_session(&older, "frames=20", &none, &e) < 0);
+		assert_contains(e.text, silent ? "no exec protocol that we know" : "400");
+		assert_int_equal(older.connections, 2);
+	}
+	assert_nothing_is_left();
+}
+
 static void a_container_without_a_place_names_those_it_tried(void **state)
 {
 	/* A directory that is not there, and a shell that may write nowhere. */
@@ -483,6 +504,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(what_prevents_a_start_is_explained),
 	    cmocka_unit_test(a_status_is_told_without_our_script),
 	    cmocka_unit_test(a_server_that_restarts_is_asked_again),
+	    cmocka_unit_test(a_server_of_another_protocol),
 	    cmocka_unit_test(a_container_without_a_place_names_those_it_tried),
 	};
 
