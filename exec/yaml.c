@@ -4,10 +4,17 @@
 #include <string.h>
 #include <yaml.h>
 
+struct anchor {
+	char *name;                   /* owned */
+	const struct yaml_node *node; /* of the tree */
+};
+
 struct parse {
 	yaml_parser_t parser;
 	const char *name;
 	size_t nodes;
+	struct anchor anchors[YAML_ANCHORS_MAX];
+	size_t anchor_count;
 };
 
 static int malformed(struct parse *p, size_t line, const char *what, struct err *e)
@@ -47,19 +54,34 @@ static bool is_null(const yaml_event_t *event)
 	       (!*text || strcmp(text, "~") == 0 || strcmp(text, "null") == 0);
 }
 
-static int new_node(struct parse *p, const yaml_event_t *event, struct yaml_node **ret,
+static int no_memory(const struct parse *p, struct err *e)
+{
+	return err_set(e, ERR_NO_MEMORY, "no memory for %s", p->name);
+}
+
+static int count_node(struct parse *p, size_t line, int depth, struct err *e)
+{
+	if (++p->nodes > YAML_NODES_MAX)
+		return err_set(e, ERR_LIMIT, "%s: more than %d values", p->name, YAML_NODES_MAX);
+	if (depth > YAML_DEPTH_MAX)
+		return err_set(e, ERR_LIMIT, "%s:%zu: more than %d levels", p->name, line + 1,
+			       YAML_DEPTH_MAX);
+	return 0;
+}
+
+static int new_node(struct parse *p, const yaml_event_t *event, int depth, struct yaml_node **ret,
 		    struct err *e)
 {
 	struct yaml_node *node;
 	size_t line = event->start_mark.line;
+	int r = count_node(p, line, depth, e);
 
-	if (++p->nodes > YAML_NODES_MAX)
-		return err_set(e, ERR_LIMIT, "%s: more than %d values", p->name, YAML_NODES_MAX);
+	if (r < 0) return r;
 	if (event->type == YAML_SCALAR_EVENT &&
 	    strlen((const char *)event->data.scalar.value) != event->data.scalar.length)
 		return malformed(p, line, "a text with a NUL byte", e);
 	node = calloc(1, sizeof(*node));
-	if (!node) return err_set(e, ERR_NO_MEMORY, "no memory for %s", p->name);
+	if (!node) return no_memory(p, e);
 	node->line = line + 1;
 	node->kind = event->type == YAML_SCALAR_EVENT           ? YAML_SCALAR
 		     : event->type == YAML_SEQUENCE_START_EVENT ? YAML_SEQUENCE
@@ -70,14 +92,138 @@ static int new_node(struct parse *p, const yaml_event_t *event, struct yaml_node
 		node->text = strdup((const char *)event->data.scalar.value);
 		if (!node->text) {
 			free(node);
-			return err_set(e, ERR_NO_MEMORY, "no memory for %s", p->name);
+			return no_memory(p, e);
 		}
 	}
 	*ret = node;
 	return 0;
 }
 
+/* --- anchors and aliases --- */
+
+/* Once its value is whole: an alias within it would have no end. */
+static int add_anchor(struct parse *p, const yaml_char_t *name, const struct yaml_node *node,
+		      struct err *e)
+{
+	char *copy;
+
+	if (!name) return 0;
+	if (p->anchor_count == YAML_ANCHORS_MAX)
+		return err_set(e, ERR_LIMIT, "%s: more than %d anchors", p->name, YAML_ANCHORS_MAX);
+	copy = strdup((const char *)name);
+	if (!copy) return no_memory(p, e);
+	p->anchors[p->anchor_count++] = (struct anchor){copy, node};
+	return 0;
+}
+
+/* The last one of the name; NULL: none. */
+static const struct yaml_node *find_anchor(const struct parse *p, const yaml_char_t *name)
+{
+	for (size_t i = p->anchor_count; i-- > 0;)
+		if (strcmp(p->anchors[i].name, (const char *)name) == 0) return p->anchors[i].node;
+	return NULL;
+}
+
+static int copy_texts(const struct parse *p, const struct yaml_node *from, struct yaml_node *to,
+		      struct err *e)
+{
+	to->key = from->key ? strdup(from->key) : NULL;
+	to->text = from->text ? strdup(from->text) : NULL;
+	return (from->key && !to->key) || (from->text && !to->text) ? no_memory(p, e) : 0;
+}
+
+/* Of the node, without its siblings. */
+static int copy_node(struct parse *p, const struct yaml_node *from, int depth,
+		     struct yaml_node **ret, struct err *e)
+{
+	struct yaml_node *node, **tail;
+	int r = count_node(p, from->line - 1, depth, e);
+
+	if (r < 0) return r;
+	node = calloc(1, sizeof(*node));
+	if (!node) return no_memory(p, e);
+	node->kind = from->kind;
+	node->plain = from->plain;
+	node->line = from->line;
+	r = copy_texts(p, from, node, e);
+	tail = &node->child;
+	for (const struct yaml_node *n = from->child; r == 0 && n; n = n->next) {
+		r = copy_node(p, n, depth + 1, tail, e);
+		if (r == 0) tail = &(*tail)->next;
+	}
+	if (r < 0)
+		yaml_node_free(node);
+	else
+		*ret = node;
+	return r;
+}
+
+static int parse_alias(struct parse *p, const yaml_event_t *event, int depth,
+		       struct yaml_node **ret, struct err *e)
+{
+	const struct yaml_node *node = find_anchor(p, event->data.alias.anchor);
+	int r;
+
+	if (!node)
+		return malformed(p, event->start_mark.line, "an alias without its anchor before it",
+				 e);
+	r = copy_node(p, node, depth, ret, e);
+	if (r < 0) return r;
+	free((*ret)->key);
+	(*ret)->key = NULL;
+	(*ret)->next = NULL;
+	return 0;
+}
+
+/* Copies what is under other keys than the mapping has. */
+static int merge_mapping(struct parse *p, struct yaml_node *into, const struct yaml_node *from,
+			 int depth, struct err *e)
+{
+	struct yaml_node **tail = &into->child;
+
+	if (from->kind != YAML_MAPPING)
+		return malformed(p, from->line - 1, "\"<<\" of what is no mapping", e);
+	while (*tail)
+		tail = &(*tail)->next;
+	for (const struct yaml_node *n = from->child; n; n = n->next) {
+		int r = yaml_get(into, n->key) ? 0 : copy_node(p, n, depth + 1, tail, e);
+
+		if (r < 0) return r;
+		if (*tail) tail = &(*tail)->next;
+	}
+	return 0;
+}
+
+/* "<<: *base" or "<<: [*first, *second]" */
+static int merge(struct parse *p, struct yaml_node *mapping, int depth, struct err *e)
+{
+	const struct yaml_node *base = yaml_get(mapping, "<<");
+	int r = 0;
+
+	if (!base) return 0;
+	if (base->kind != YAML_SEQUENCE) return merge_mapping(p, mapping, base, depth, e);
+	for (const struct yaml_node *n = base->child; r == 0 && n; n = n->next)
+		r = merge_mapping(p, mapping, n, depth, e);
+	return r;
+}
+
+/* --- values --- */
+
 static int parse_children(struct parse *p, struct yaml_node *parent, int depth, struct err *e);
+
+static const yaml_char_t *anchor_of(const yaml_event_t *event)
+{
+	switch (event->type) {
+	case YAML_SCALAR_EVENT:
+		return event->data.scalar.anchor;
+	case YAML_SEQUENCE_START_EVENT:
+		return event->data.sequence_start.anchor;
+	case YAML_MAPPING_START_EVENT:
+		return event->data.mapping_start.anchor;
+	default:
+		return NULL;
+	}
+}
 
 /* event starts the value. */
 static int parse_value(struct parse *p, const yaml_event_t *event, int depth,
@@ -86,14 +232,12 @@ static int parse_value(struct parse *p, const yaml_event_t *event, int depth,
 	struct yaml_node *node = NULL;
 	int r;
 
-	if (event->type == YAML_ALIAS_EVENT)
-		return malformed(p, event->start_mark.line, "aliases are not supported", e);
-	if (depth > YAML_DEPTH_MAX)
-		return err_set(e, ERR_LIMIT, "%s:%zu: more than %d levels", p->name,
-			       event->start_mark.line + 1, YAML_DEPTH_MAX);
-	r = new_node(p, event, &node, e);
+	if (event->type == YAML_ALIAS_EVENT) return parse_alias(p, event, depth, ret, e);
+	r = new_node(p, event, depth, &node, e);
 	if (r < 0) return r;
 	if (node->kind != YAML_SCALAR) r = parse_children(p, node, depth, e);
+	if (r == 0 && node->kind == YAML_MAPPING) r = merge(p, node, depth, e);
+	if (r == 0) r = add_anchor(p, anchor_of(event), node, e);
 	if (r < 0)
 		yaml_node_free(node);
 	else
@@ -107,7 +251,7 @@ static int parse_key(struct parse *p, yaml_event_t *event, char **ret, struct er
 	if (event->type != YAML_SCALAR_EVENT)
 		return malformed(p, event->start_mark.line, "a key that is no text", e);
 	*ret = strdup((const char *)event->data.scalar.value);
-	return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for %s", p->name);
+	return *ret ? 0 : no_memory(p, e);
 }
 
 static int parse_children(struct parse *p, struct yaml_node *parent, int depth, struct err *e)
@@ -176,6 +320,8 @@ int yaml_parse(const void *text, size_t len, const char *name, struct yaml_node 
 	yaml_parser_set_input_string(&p.parser, text, len);
 	r = parse_document(&p, ret, e);
 	yaml_parser_delete(&p.parser);
+	for (size_t i = 0; i < p.anchor_count; i++)
+		free(p.anchors[i].name);
 	return r;
 }
 

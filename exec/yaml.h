@@ -1,13 +1,20 @@
 /*
  * YAML (and so JSON) as a tree of strings, from libyaml's events: capped in depth and number, no
- * anchors, no tags, no types. For kubeconfig files.
+ * tags, no types. An alias is a copy of what its anchor names, and counts as such; the merge key
+ * "<<" adds what a mapping does not have itself (https://yaml.org/type/merge.html), as kubectl
+ * reads them. For kubeconfig files.
  */
 #ifndef EXEC_YAML_H
 #define EXEC_YAML_H
 
 #include "base/err.h"
 
-enum { YAML_DEPTH_MAX = 64, YAML_NODES_MAX = 1 << 16, YAML_TEXT_MAX = 1 << 20 };
+enum {
+	YAML_DEPTH_MAX = 64,
+	YAML_NODES_MAX = 1 << 16,
+	YAML_TEXT_MAX = 1 << 20,
+	YAML_ANCHORS_MAX = 256,
+};
 
 enum yaml_kind { YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING };
 

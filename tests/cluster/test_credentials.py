@@ -233,6 +233,8 @@ KINDS = {
     "impersonation without the right to": (lambda w: w.config({"token": w.token, "as": "jane"}),
                                            ['cannot impersonate resource "users"',
                                             'resources: .*"users"', 'verbs: .*"impersonate"']),
+    "aliases and a merge key": (lambda w: aliased(w.config({"token": w.token})), None),
+    "alias of nothing": (lambda w: "users: *nobody\n", [":1: an alias without its anchor"]),
     "plugin with a token": (lambda w: w.config(w.plugin(w.answer(token=w.token))), None),
     "plugin with a certificate, v1beta1": (lambda w: w.config(w.plugin(
         w.answer(V1BETA1, **pem_pair(w, "admin")), V1BETA1)), None),
@@ -259,6 +261,18 @@ KINDS = {
     "plugin without a mode": (lambda w: w.config(w.plugin("", interactiveMode=None)),
                               ["no interactiveMode"]),
 }
+
+
+def aliased(config):
+    """The same as YAML in which the parts stand elsewhere."""
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    authority = cluster.pop("certificate-authority")
+    return (f"preferences: {{base: &base {json.dumps(cluster)}, user: &user {json.dumps(user)}}}\n"
+            f"current-context: &name {config['current-context']}\n"
+            f"contexts:\n- name: *name\n  context: {json.dumps(config['contexts'][0]['context'])}\n"
+            f"clusters:\n- name: c\n  cluster:\n    <<: *base\n"
+            f"    certificate-authority: {authority}\n"
+            "users: [{name: u, user: *user}]\n")
 
 
 def pem_pair(world, name):

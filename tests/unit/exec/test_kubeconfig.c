@@ -110,7 +110,7 @@ static void bad_files_are_named_with_their_line(void **state)
 	    {"a: b\n  c: d\n", "config:2:", ERR_CORRUPT},
 	    {"a: [b\n", "config:", ERR_CORRUPT},
 	    {"- a\n", "config:1:", ERR_CORRUPT},
-	    {"a: &x b\nc: *x\n", "config:2:", ERR_CORRUPT},
+	    {"a: b\nc: *x\n", "config:2:", ERR_CORRUPT},
 	    {"? [a]\n: b\n", "config:1:", ERR_CORRUPT},
 	    {"a: \"\\0\"\n", "config:1:", ERR_CORRUPT},
 	    {"", "names no server", ERR_NOT_FOUND},
@@ -155,6 +155,70 @@ static void deep_and_many_are_capped(void **state)
 		memcpy(text + i, "a,", 2);
 	assert_int_equal(yaml_parse(text, sizeof(text), "f", &root, &e), -ERR_LIMIT);
 	assert_int_equal(yaml_parse(text, YAML_TEXT_MAX + 1, "f", &root, &e), -ERR_LIMIT);
+}
+
+static void aliases_are_what_their_anchors_name(void **state)
+{
+	struct kube_access a;
+	struct err e;
+
+	assert_int_equal(
+	    load_file("x-trust: &trust {insecure-skip-tls-verify: true, server: 'https://no'}\n"
+		      "x-name: &name {tls-server-name: other}\n"
+		      "current-context: &it x\n"
+		      "contexts:\n- {name: *it, context: {cluster: c, user: u}}\n"
+		      "clusters:\n"
+		      "- {name: c, cluster: {<<: [*trust, *name], server: 'https://one'}}\n"
+		      "users:\n- {name: v, user: &who {token: secret}}\n"
+		      "- {name: u, user: *who}\n",
+		      NULL, &a, &e),
+	    0);
+	assert_string_equal(a.server, "https://one");
+	assert_string_equal(a.tls_server_name, "other");
+	assert_true(a.insecure);
+	assert_string_equal(a.token, "secret");
+	kube_access_done(&a);
+}
+
+static int parse(const char *text, struct yaml_node **ret, struct err *e)
+{
+	return yaml_parse(text, strlen(text), "f", ret, e);
+}
+
+static void anchors_are_bounded(void **state)
+{
+	static const char *const bad[] = {
+	    "a: *none\n",
+	    "a: &a [*a]\n",
+	    "b: &b 1\na: {<<: *b}\n",
+	};
+	struct buf text = BUF_INIT(1 << 20);
+	struct yaml_node *root = NULL;
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(parse(bad[i], &root, &e), -ERR_CORRUPT);
+	/* Ten times as many with each line. */
+	buf_puts(&text, "a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n", NULL);
+	for (int i = 1; i < 10; i++) {
+		buf_printf(&text, NULL, "a%d: &a%d [", i, i);
+		for (int k = 0; k < 10; k++)
+			buf_printf(&text, NULL, "*a%d,", i - 1);
+		buf_puts(&text, "]\n", NULL);
+	}
+	assert_int_equal(parse(text.data, &root, &e), -ERR_LIMIT);
+	/* One level deeper with each line. */
+	buf_clear(&text);
+	buf_puts(&text, "a0: &a0 []\n", NULL);
+	for (int i = 1; i < 100; i++)
+		buf_printf(&text, NULL, "a%d: &a%d [*a%d]\n", i, i, i - 1);
+	assert_int_equal(parse(text.data, &root, &e), -ERR_LIMIT);
+	buf_done(&text);
+	/* The last one of a name counts, and an anchor without a use is none. */
+	assert_int_equal(parse("a: &x 1\nb: *x\nc: &x 2\nd: *x\ne: &y\n", &root, &e), 0);
+	assert_string_equal(yaml_text(root, "b"), "1");
+	assert_string_equal(yaml_text(root, "d"), "2");
+	yaml_node_free(root);
 }
 
 static void an_unknown_context_lists_those_there_are(void **state)
@@ -520,6 +584,8 @@ int main(void)
 	    cmocka_unit_test(the_first_file_of_a_list_wins),
 	    cmocka_unit_test(bad_files_are_named_with_their_line),
 	    cmocka_unit_test(deep_and_many_are_capped),
+	    cmocka_unit_test(aliases_are_what_their_anchors_name),
+	    cmocka_unit_test(anchors_are_bounded),
 	    cmocka_unit_test(an_unknown_context_lists_those_there_are),
 	    cmocka_unit_test(other_ways_of_authentication_are_named),
 	    cmocka_unit_test(a_user_has_one_way_in_kubectl_s_order),
