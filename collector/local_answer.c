@@ -2,6 +2,7 @@
 
 #include "collector/local_capture.h"
 #include "dumpers/runtime/list.h"
+#include "dumpers/runtime/pick.h"
 #include "dumpers/runtime/ps.h"
 #include "dumpers/snapshot/live.h"
 #include "dumpers/stack/stacks.h"
@@ -42,8 +43,10 @@ int answer_stacks(const struct options *options, struct buf *ret, struct err *e)
 int answer_ps(const struct options *options, struct buf *ret, struct err *e)
 {
 	struct process_list list;
+	const char *container = option_string(options, OPT_CONTAINER_ID);
 	pid_t only = option_is_set(options, OPT_PID) ? (pid_t)option_int(options, OPT_PID) : 0;
-	int r = process_list_read(only, &list, e);
+	int r = only ? process_pick_pid(container, only, &only, e) : 0;
+	if (!r) r = process_list_read(container, only, &list, e);
 	if (r) return r;
 	if (option_bool(options, OPT_JSON))
 		r = ps_print_json(&list, ret, e);

@@ -8,6 +8,11 @@ const struct option_def option_table[OPT_COUNT] = {
 		  .choices = "capture|stacks|ps",
 		  .help = "what the probe is asked",
 		  .verbs = VERB_PROBE},
+    [OPT_CONTAINER_ID] = {.name = "container-id",
+			  .type = OPTION_STRING,
+			  .help = "the container to look in, from another that has its processes "
+				  "in sight",
+			  .verbs = VERB_PROBE},
     [OPT_PID] = {.name = "pid",
 		 .type = OPTION_INT,
 		 .min = 1,
@@ -358,6 +363,7 @@ const struct option_def option_table[OPT_COUNT] = {
 };
 
 const size_t probe_option_ids[] = {OPT_VERB,
+				   OPT_CONTAINER_ID,
 				   OPT_PID,
 				   OPT_PROCESS,
 				   OPT_ALL,

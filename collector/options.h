@@ -22,6 +22,7 @@ enum verb {
 
 enum option_id {
 	OPT_VERB,
+	OPT_CONTAINER_ID,
 	OPT_PID,
 	OPT_PROCESS,
 	OPT_ALL,
