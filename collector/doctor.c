@@ -144,7 +144,7 @@ static int check_rights(struct doctor *d, struct kube *k, const char *pod, struc
 	ret->exec = true;
 	for (size_t i = 0; !r && i < ARRAY_SIZE(execs); i++) {
 		bool allowed;
-		r = check_right(d, k, ON_ALL, &execs[i], pod, &allowed, e);
+		r = check_right(d, k, ON_POD, &execs[i], pod, &allowed, e);
 		if (!r && !allowed) ret->exec = false;
 	}
 	return r;
@@ -256,7 +256,7 @@ static int check_ephemeral(struct doctor *d, struct kube *k, const struct option
 static void block_look(struct doctor *d, int r, const struct err *why)
 {
 	if (r != -ERR_UNSUPPORTED) {
-		block_by(d, r == -ERR_FORBIDDEN ? ON_ALL : ON_EXEC,
+		block_by(d, r == -ERR_FORBIDDEN ? ON_POD : ON_EXEC,
 			 r == -ERR_FORBIDDEN ? "rbac" : "exec", why);
 		return;
 	}
@@ -273,7 +273,7 @@ static int check_inside(struct doctor *d, struct kube *k, const struct options *
 
 	if (!pod || !rights->exec) return 0;
 	if (option_bool(options, OPT_NO_EXEC)) {
-		doctor_note(d, ON_ALL, "not checked: what only shows inside (--no-exec)");
+		doctor_note(d, ON_TARGET, "not checked: what only shows inside (--no-exec)");
 		return 0;
 	}
 	int r = inside_look(k, &d->target, pid, &d->inside, &why);
@@ -305,13 +305,10 @@ static int ask_who(struct doctor *d, struct kube *k, struct err *e)
 int doctor_examine(struct kube *k, const struct options *options, const char *source,
 		   struct doctor *ret, struct err *e)
 {
-	static const char *const names[] = {"exec", "ephemeral"};
 	_cleanup_json_doc_ cJSON *pod = NULL;
 	struct rights rights = {0};
 
 	*ret = (struct doctor){0};
-	for (size_t i = 0; i < ROUTE_COUNT; i++)
-		ret->reports[i].name = names[i];
 	snprintf(ret->target.namespace_, sizeof ret->target.namespace_, "%s", kube_namespace(k));
 	int r = ask_who(ret, k, e);
 	if (!r) r = check_rights(ret, k, pod_source_name(source), &rights, e);

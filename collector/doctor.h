@@ -6,11 +6,11 @@
 #define COLLECTOR_DOCTOR_H
 
 #include "collector/command.h"
+#include "collector/routes.h"
 #include "exec/inside.h"
 
 #include <cjson/cJSON.h>
 
-enum doctor_route { ROUTE_EXEC, ROUTE_EPHEMERAL, ROUTE_COUNT };
 enum { DOCTOR_BLOCKERS_MAX = 12, DOCTOR_NOTES_MAX = 6 };
 
 struct doctor_blocker {
@@ -20,7 +20,6 @@ struct doctor_blocker {
 };
 
 struct doctor_report {
-	const char *name;
 	struct doctor_blocker blockers[DOCTOR_BLOCKERS_MAX];
 	size_t blocker_count; /* 0: it works */
 	char notes[DOCTOR_NOTES_MAX][256];
@@ -41,9 +40,18 @@ int doctor_examine(struct kube *k, const struct options *options, const char *so
 void doctor_done(struct doctor *d);
 #define _cleanup_doctor_ _cleanup_(doctor_done)
 
-/* Adds a blocker to the routes whose bits (1 << enum doctor_route) are set; the text follows. The
- * fix is "" until doctor_fix. */
-enum { ON_EXEC = 1 << ROUTE_EXEC, ON_EPHEMERAL = 1 << ROUTE_EPHEMERAL, ON_ALL = 3 };
+/* Adds a blocker to the routes whose bits are set; the text follows. The fix is "" until
+ * doctor_fix.
+ */
+enum {
+	ON_SIDECAR = 1 << ROUTE_SIDECAR,
+	ON_EXEC = 1 << ROUTE_EXEC,
+	ON_EPHEMERAL = 1 << ROUTE_EPHEMERAL,
+	ON_NODE = 1 << ROUTE_NODE,
+	ON_TARGET = ON_EXEC | ON_EPHEMERAL, /* with the rights of the target's own container */
+	ON_POD = ON_SIDECAR | ON_TARGET,    /* in the pod */
+	ON_ALL = ON_POD | ON_NODE,
+};
 void doctor_block(struct doctor *d, unsigned routes, const char *kind, const char *fmt, ...)
     _printf_(4, 5);
 /* What to do about the last blocker of those routes. */

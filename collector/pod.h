@@ -3,6 +3,7 @@
 #define COLLECTOR_POD_H
 
 #include "collector/command.h"
+#include "collector/routes.h"
 #include "exec/session.h"
 
 /* Opens the cluster. */
@@ -12,7 +13,8 @@ int pod_open(const struct options *options, const char *source, struct kube **re
 	     struct pod_target *ret_target, struct err *e);
 
 struct pod_request {
-	const char *verb; /* "capture" */
+	const char *verb;        /* "capture" */
+	const enum route *route; /* the only one; NULL: as the options say */
 	struct bundle_output *out;
 	size_t (*room)(void *ctx); /* as in session_config; NULL: any */
 	int room_fd;
