@@ -66,8 +66,7 @@ void doctor_note(struct doctor *d, unsigned routes, const char *fmt, ...)
 	}
 }
 
-/* An error as a blocker, with its next step. */
-static void block_by(struct doctor *d, unsigned routes, const char *kind, const struct err *why)
+void doctor_block_by(struct doctor *d, unsigned routes, const char *kind, const struct err *why)
 {
 	doctor_block(d, routes, kind, "%s", why->text);
 	doctor_fix(d, routes, "%s", why->hint);
@@ -170,12 +169,12 @@ static int find_pod(struct doctor *d, struct kube *k, const struct options *opti
 		r = pod_read(k, &target, ret, &why);
 	}
 	if (is_state(r)) {
-		block_by(d, ON_ALL, "state", &why);
+		doctor_block_by(d, ON_ALL, "state", &why);
 		return 0;
 	}
 	if (r == -ERR_FORBIDDEN) {
 		/* The review has said so already. */
-		if (rights->get) block_by(d, ON_ALL, "rbac", &why);
+		if (rights->get) doctor_block_by(d, ON_ALL, "rbac", &why);
 		return 0;
 	}
 	if (r && e) *e = why;
@@ -218,7 +217,7 @@ static int dry_run(struct doctor *d, struct kube *k, const cJSON *pod, const cha
 		return 0;
 	}
 	if (r == -ERR_FORBIDDEN || r == -ERR_SERVER || is_state(r)) {
-		block_by(d, ON_EPHEMERAL, "admission", &why);
+		doctor_block_by(d, ON_EPHEMERAL, "admission", &why);
 		return 0;
 	}
 	if (e) *e = why;
@@ -256,8 +255,8 @@ static int check_ephemeral(struct doctor *d, struct kube *k, const struct option
 static void block_look(struct doctor *d, int r, const struct err *why)
 {
 	if (r != -ERR_UNSUPPORTED) {
-		block_by(d, r == -ERR_FORBIDDEN ? ON_POD : ON_EXEC,
-			 r == -ERR_FORBIDDEN ? "rbac" : "exec", why);
+		doctor_block_by(d, r == -ERR_FORBIDDEN ? ON_POD : ON_EXEC,
+				r == -ERR_FORBIDDEN ? "rbac" : "exec", why);
 		return;
 	}
 	doctor_block(d, ON_EXEC, "shell", "%s", why->text);
@@ -315,5 +314,7 @@ int doctor_examine(struct kube *k, const struct options *options, const char *so
 	if (!r) r = find_pod(ret, k, options, source, &rights, &pod, e);
 	if (!r) r = check_ephemeral(ret, k, options, pod, e);
 	if (!r) r = check_inside(ret, k, options, pod, &rights, e);
+	if (!r && pod) r = doctor_judge_sidecar(ret, k, options, pod, rights.exec, e);
+	if (!r && pod) r = doctor_judge_agent(ret, k, options, e);
 	return r;
 }

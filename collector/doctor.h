@@ -29,6 +29,7 @@ struct doctor_report {
 struct doctor {
 	struct pod_target target; /* pod "" until one was found; namespace always */
 	char user[256];           /* whom the server takes us for; "" not known */
+	char sidecar[254];        /* "": there is none */
 	bool looked;              /* inside was read */
 	struct inside inside;
 	struct doctor_report reports[ROUTE_COUNT];
@@ -58,6 +59,14 @@ void doctor_block(struct doctor *d, unsigned routes, const char *kind, const cha
 void doctor_fix(struct doctor *d, unsigned routes, const char *fmt, ...) _printf_(3, 4);
 void doctor_note(struct doctor *d, unsigned routes, const char *fmt, ...) _printf_(3, 4);
 
+/* An error as a blocker, with its next step. */
+void doctor_block_by(struct doctor *d, unsigned routes, const char *kind, const struct err *why);
+
+/* The ways from a sidecar of the pod and from the node's agent. Errors as of doctor_examine. */
+int doctor_judge_sidecar(struct doctor *d, struct kube *k, const struct options *options,
+			 const cJSON *pod, bool may_exec, struct err *e);
+int doctor_judge_agent(struct doctor *d, struct kube *k, const struct options *options,
+		       struct err *e);
 /* What the facts from inside, which are there, mean for the routes. probe_bytes: of the file. */
 void doctor_judge_inside(struct doctor *d, const cJSON *pod, size_t probe_bytes);
 

@@ -4,8 +4,8 @@
 #include "base/log.h"
 #include "collector/local_entries.h"
 #include "collector/local_target.h"
-#include "dumpers/proc/cgroup.h"
 #include "dumpers/proc/capturable.h"
+#include "dumpers/proc/cgroup.h"
 #include "dumpers/runtime/pick.h"
 #include "dumpers/runtime/pids.h"
 

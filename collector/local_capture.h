@@ -32,8 +32,8 @@ int capture_run(const struct options *options, struct packer *packer,
 int capture_threads(const struct options *options);
 /* The pid that the options name, else that of the main process in sight. */
 int capture_pick_pid(const struct options *options, pid_t *ret, struct err *e);
-/* -ERR_PERMISSION where the kernel will not let us trace it, with the reason: known without touching
- * it. Errors of process_status. */
+/* -ERR_PERMISSION where the kernel will not let us trace it, with the reason: known without
+ * touching it. Errors of process_status. */
 int capture_check_rights(const struct options *options, const struct process *process,
 			 struct err *e);
 

@@ -148,20 +148,16 @@ static int answer_entry(struct bundle_output *out, const struct bundle_entry *en
 	return 0;
 }
 
-int pod_answer(const struct options *options, const char *source, const char *verb, struct buf *ret,
-	       struct err *e)
+int pod_answer_by(struct kube *kube, const struct pod_target *target, const struct options *options,
+		  const char *verb, const enum route *route, struct buf *ret, struct err *e)
 {
-	_cleanup_kube_ struct kube *kube = NULL;
-	struct pod_target target;
-	int r = pod_open(options, source, &kube, &target, e);
-	if (r) return r;
 	struct answer_output a = {
 	    .out = {.frame = answer_frame, .entry = answer_entry},
 	    .plain = BUF_INIT(ANSWER_MAX + MIB),
 	};
-	struct pod_request request = {.verb = verb, .out = &a.out, .room_fd = -1};
+	struct pod_request request = {.verb = verb, .route = route, .out = &a.out, .room_fd = -1};
 	struct wire_end end;
-	r = pod_run(kube, &target, options, &request, &end, e);
+	int r = pod_run(kube, target, options, &request, &end, e);
 	uint64_t last;
 	if (!r && (!a.have_entry || add_overflows(a.offset, a.size, &last) || last > a.plain.len)) {
 		r = err_set(e, ERR_PROTOCOL, "the probe gave no answer");
@@ -169,4 +165,13 @@ int pod_answer(const struct options *options, const char *source, const char *ve
 	if (!r) r = buf_append(ret, a.plain.data + a.offset, a.size, e);
 	buf_done(&a.plain);
 	return r;
+}
+
+int pod_answer(const struct options *options, const char *source, const char *verb, struct buf *ret,
+	       struct err *e)
+{
+	_cleanup_kube_ struct kube *kube = NULL;
+	struct pod_target target;
+	int r = pod_open(options, source, &kube, &target, e);
+	return r ? r : pod_answer_by(kube, &target, options, verb, NULL, ret, e);
 }

@@ -28,6 +28,10 @@ int pod_run(struct kube *kube, const struct pod_target *target, const struct opt
 int pod_answer(const struct options *options, const char *source, const char *verb, struct buf *ret,
 	       struct err *e);
 
+/* The same of a pod that is open, by one route only (NULL: as the options say). */
+int pod_answer_by(struct kube *kube, const struct pod_target *target, const struct options *options,
+		  const char *verb, const enum route *route, struct buf *ret, struct err *e);
+
 /* The probe inside this program, for a CPU; NULL if it has none. */
 const void *embedded_probe(uint16_t e_machine, size_t *ret_len);
 

@@ -149,6 +149,7 @@ static int run_verb(struct probe_work *w, struct packer *packer, struct buf *res
 	}
 	if (verb && !strcmp(verb, "stacks")) return work_answer(w, packer, answer_stacks, e);
 	if (verb && !strcmp(verb, "ps")) return work_answer(w, packer, answer_ps, e);
+	if (verb && !strcmp(verb, "check")) return work_answer(w, packer, answer_check, e);
 	return err_set(e, ERR_UNSUPPORTED, "this probe does not know the verb \"%s\"",
 		       verb ? verb : "");
 }
@@ -194,9 +195,9 @@ static uint64_t room_of(pid_t pid)
 	return room;
 }
 
-/* Beside the target's container ours may have no limit of its own, but the pod has one, which cannot
- * be seen from here: it leaves no less than the target's own limit while only that one is used. And
- * the copy of the target is memory of its container wherever we are. */
+/* Beside the target's container ours may have no limit of its own, but the pod has one, which
+ * cannot be seen from here: it leaves no less than the target's own limit while only that one is
+ * used. And the copy of the target is memory of its container wherever we are. */
 uint64_t probe_memory_room(const char *container)
 {
 	pid_t main_process;
