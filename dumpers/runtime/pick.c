@@ -258,10 +258,12 @@ static int none_visible(const char *container, struct err *e)
 	if (container) {
 		err_set(e, ERR_NOT_FOUND, "no process of container %.20s is visible here",
 			container);
-		return err_hint(e, "it may have been restarted just now: try again");
+		err_hint(e, "it may have been restarted just now: try again");
+	} else {
+		err_set(e, ERR_NOT_FOUND, "no process but podsnap's own is visible here");
+		err_hint(e, "name one with --pid, or another container with -c");
 	}
-	err_set(e, ERR_NOT_FOUND, "no process but podsnap's own is visible here");
-	return err_hint(e, "name one with --pid, or another container with -c");
+	return -ERR_NOT_FOUND;
 }
 
 int process_pick(const char *container, pid_t *ret, pid_t *ret_above, struct err *e)
@@ -310,7 +312,8 @@ int process_pick_pid(const char *container, pid_t pid, pid_t *ret, struct err *e
 	}
 	if (shallowest) return 0;
 	err_set(e, ERR_NOT_FOUND, "no process %d in the container", pid);
-	return err_hint(e, "list the processes with `podsnap ps`");
+	err_hint(e, "list the processes with `podsnap ps`");
+	return -ERR_NOT_FOUND;
 }
 
 /* --- by name --- */
