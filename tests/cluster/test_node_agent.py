@@ -96,7 +96,8 @@ def test_pids_are_the_containers(cluster, cluster_podsnap, shared, tmp_path):
     for option in ("--pid", "--process"):
         text = cluster_podsnap.run("stacks", *pod.where, BY_AGENT, option, last).text
         assert text.startswith(f"pid {last} (ring)")
-    said = refused(cluster_podsnap, "stacks", *pod.where, BY_AGENT, "--process", "ring")
+    said = refused(cluster_podsnap, "stacks", *pod.where, BY_AGENT, "--process", "ring",
+                   status=2)
     assert all(f"{pid} ring" in said for pid in ring)
     said = refused(cluster_podsnap, "stacks", *pod.where, BY_AGENT, "--pid", 1000000)
     assert "no process 1000000 in the container" in said
@@ -119,8 +120,7 @@ def test_each_capability_of_the_manifest_is_needed(cluster, cluster_podsnap, age
     """As agents of their own: in each one capability is missing."""
     template = agent["spec"]["template"]
     everything = template["spec"]["containers"][0]["securityContext"]["capabilities"]["add"]
-    target = CapturePod(cluster, shared, "needing", "rights", "--dumpable", 0,
-                        security={"runAsUser": 1000})
+    target = CapturePod(cluster, shared, "needing", "deadlock", security=RESTRICTED)
     for missing in everything:
         namespace = cluster.namespace("agent-without-" + missing.lower().replace("_", "-"))
         one = copy.deepcopy(template)
