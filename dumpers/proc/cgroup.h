@@ -66,8 +66,8 @@ bool cgroup_container_id(const char *path, char ret[CGROUP_CONTAINER_ID_SIZE]);
 /*
  * Does the text of /proc/PID/cgroup name the container of that id, the process's own or one above
  * it? Whatever the driver and the runtime make of it: ".../ID", "cri-containerd-ID.scope",
- * ":cri-containerd:ID", and as another cgroup namespace shows it, "/../crio-ID.scope". No text names
- * the id "".
+ * ":cri-containerd:ID", and as another cgroup namespace shows it, "/../crio-ID.scope". No text
+ * names the id "".
  */
 bool cgroup_names_container(const char *text, size_t len, const char *id);
 

@@ -107,7 +107,8 @@ void process_list_done(struct process_list *list)
 	*list = (struct process_list){0};
 }
 
-static int read_all(const char *container, const struct pids *pids, struct process_list *list, struct err *e)
+static int read_all(const char *container, const struct pids *pids, struct process_list *list,
+		    struct err *e)
 {
 	for (size_t i = 0; i < pids->count; i++) {
 		int r;

@@ -13,7 +13,8 @@ enum {
 };
 
 struct process_item {
-	pid_t pid;       /* as this program's pid namespace numbers it; in a list of a container its own */
+	pid_t
+	    pid; /* as this program's pid namespace numbers it; in a list of a container its own */
 	uint64_t ns_pid; /* as its own does */
 	uint64_t ppid;   /* numbered as pid; 0: outside the namespace */
 	uint64_t uid;    /* effective */

@@ -213,7 +213,8 @@ static int pick_under_a_shim(void)
 		usleep(10000);
 	}
 	if (!comm_is(picked, "sleep") || above != shell) return 21;
-	if (process_pick_named(NULL, "sleep", &picked, NULL) || !comm_is(picked, "sleep")) return 22;
+	if (process_pick_named(NULL, "sleep", &picked, NULL) || !comm_is(picked, "sleep"))
+		return 22;
 	if (process_pick_named(NULL, "^sleep [0-9]+$", &picked, NULL) || !comm_is(picked, "sleep"))
 		return 23;
 	if (process_pick_named(NULL, "tini", &picked, NULL) || picked != shell) return 24;
