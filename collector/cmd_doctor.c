@@ -38,9 +38,10 @@ static int put_fix(struct buf *ret, const char *fix, struct err *e)
 	return r ? r : put_below(ret, "", fix, e);
 }
 
-static int print_report(const struct doctor_report *report, struct buf *ret, struct err *e)
+static int print_report(enum route route, const struct doctor_report *report, struct buf *ret,
+			struct err *e)
 {
-	int r = buf_printf(ret, e, COLUMNS, report->name, works(report) ? "yes" : "no");
+	int r = buf_printf(ret, e, COLUMNS, route_name(route), works(report) ? "yes" : "no");
 	if (!r && works(report)) r = buf_puts(ret, "-\n", e);
 	for (size_t i = 0; !r && i < report->blocker_count; i++) {
 		const struct doctor_blocker *b = &report->blockers[i];
@@ -60,16 +61,16 @@ static int print_text(const struct doctor *d, struct buf *ret, struct err *e)
 			       d->target.namespace_, d->target.pod, d->target.container);
 	if (!r) r = buf_printf(ret, e, COLUMNS "%s\n", "ROUTE", "WORKS", "BLOCKER");
 	for (size_t i = 0; !r && i < ROUTE_COUNT; i++)
-		r = print_report(&d->reports[i], ret, e);
+		r = print_report((enum route)i, &d->reports[i], ret, e);
 	return r;
 }
 
 /* --- for programs --- */
 
-static void write_report(struct json *j, const struct doctor_report *report)
+static void write_report(struct json *j, enum route route, const struct doctor_report *report)
 {
 	json_object(j);
-	json_kv_string(j, "route", report->name);
+	json_kv_string(j, "route", route_name(route));
 	json_kv_bool(j, "works", works(report));
 	json_key(j, "blockers");
 	json_array(j);
@@ -105,7 +106,7 @@ static int print_json(const struct doctor *d, struct buf *ret, struct err *e)
 	json_key(&j, "routes");
 	json_array(&j);
 	for (size_t i = 0; i < ROUTE_COUNT; i++)
-		write_report(&j, &d->reports[i]);
+		write_report(&j, (enum route)i, &d->reports[i]);
 	json_array_end(&j);
 	json_object_end(&j);
 	return json_finish(&j, e);

@@ -66,8 +66,7 @@ void doctor_note(struct doctor *d, unsigned routes, const char *fmt, ...)
 	}
 }
 
-/* An error as a blocker, with its next step. */
-static void block_by(struct doctor *d, unsigned routes, const char *kind, const struct err *why)
+void doctor_block_by(struct doctor *d, unsigned routes, const char *kind, const struct err *why)
 {
 	doctor_block(d, routes, kind, "%s", why->text);
 	doctor_fix(d, routes, "%s", why->hint);
@@ -144,7 +143,7 @@ static int check_rights(struct doctor *d, struct kube *k, const char *pod, struc
 	ret->exec = true;
 	for (size_t i = 0; !r && i < ARRAY_SIZE(execs); i++) {
 		bool allowed;
-		r = check_right(d, k, ON_ALL, &execs[i], pod, &allowed, e);
+		r = check_right(d, k, ON_POD, &execs[i], pod, &allowed, e);
 		if (!r && !allowed) ret->exec = false;
 	}
 	return r;
@@ -170,12 +169,12 @@ static int find_pod(struct doctor *d, struct kube *k, const struct options *opti
 		r = pod_read(k, &target, ret, &why);
 	}
 	if (is_state(r)) {
-		block_by(d, ON_ALL, "state", &why);
+		doctor_block_by(d, ON_ALL, "state", &why);
 		return 0;
 	}
 	if (r == -ERR_FORBIDDEN) {
 		/* The review has said so already. */
-		if (rights->get) block_by(d, ON_ALL, "rbac", &why);
+		if (rights->get) doctor_block_by(d, ON_ALL, "rbac", &why);
 		return 0;
 	}
 	if (r && e) *e = why;
@@ -218,7 +217,7 @@ static int dry_run(struct doctor *d, struct kube *k, const cJSON *pod, const cha
 		return 0;
 	}
 	if (r == -ERR_FORBIDDEN || r == -ERR_SERVER || is_state(r)) {
-		block_by(d, ON_EPHEMERAL, "admission", &why);
+		doctor_block_by(d, ON_EPHEMERAL, "admission", &why);
 		return 0;
 	}
 	if (e) *e = why;
@@ -256,8 +255,8 @@ static int check_ephemeral(struct doctor *d, struct kube *k, const struct option
 static void block_look(struct doctor *d, int r, const struct err *why)
 {
 	if (r != -ERR_UNSUPPORTED) {
-		block_by(d, r == -ERR_FORBIDDEN ? ON_ALL : ON_EXEC,
-			 r == -ERR_FORBIDDEN ? "rbac" : "exec", why);
+		doctor_block_by(d, r == -ERR_FORBIDDEN ? ON_POD : ON_EXEC,
+				r == -ERR_FORBIDDEN ? "rbac" : "exec", why);
 		return;
 	}
 	doctor_block(d, ON_EXEC, "shell", "%s", why->text);
@@ -273,7 +272,7 @@ static int check_inside(struct doctor *d, struct kube *k, const struct options *
 
 	if (!pod || !rights->exec) return 0;
 	if (option_bool(options, OPT_NO_EXEC)) {
-		doctor_note(d, ON_ALL, "not checked: what only shows inside (--no-exec)");
+		doctor_note(d, ON_TARGET, "not checked: what only shows inside (--no-exec)");
 		return 0;
 	}
 	int r = inside_look(k, &d->target, pid, &d->inside, &why);
@@ -305,18 +304,17 @@ static int ask_who(struct doctor *d, struct kube *k, struct err *e)
 int doctor_examine(struct kube *k, const struct options *options, const char *source,
 		   struct doctor *ret, struct err *e)
 {
-	static const char *const names[] = {"exec", "ephemeral"};
 	_cleanup_json_doc_ cJSON *pod = NULL;
 	struct rights rights = {0};
 
 	*ret = (struct doctor){0};
-	for (size_t i = 0; i < ROUTE_COUNT; i++)
-		ret->reports[i].name = names[i];
 	snprintf(ret->target.namespace_, sizeof ret->target.namespace_, "%s", kube_namespace(k));
 	int r = ask_who(ret, k, e);
 	if (!r) r = check_rights(ret, k, pod_source_name(source), &rights, e);
 	if (!r) r = find_pod(ret, k, options, source, &rights, &pod, e);
 	if (!r) r = check_ephemeral(ret, k, options, pod, e);
 	if (!r) r = check_inside(ret, k, options, pod, &rights, e);
+	if (!r && pod) r = doctor_judge_sidecar(ret, k, options, pod, rights.exec, e);
+	if (!r && pod) r = doctor_judge_agent(ret, k, options, e);
 	return r;
 }

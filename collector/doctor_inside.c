@@ -52,18 +52,19 @@ static void judge_memory(struct doctor *d, size_t probe_bytes)
 	const struct inside *in = &d->inside;
 
 	if (room == INSIDE_UNKNOWN) {
-		doctor_note(d, ON_ALL, "not checked: how much memory the container may still use");
+		doctor_note(d, ON_TARGET,
+			    "not checked: how much memory the container may still use");
 		return;
 	}
 	if (room >= need) return;
-	doctor_block(d, ON_ALL, "memory",
+	doctor_block(d, ON_TARGET, "memory",
 		     "the container's memory limit leaves %s, and the probe may need %s: the "
 		     "process could be killed for it",
 		     human_size(room, left), human_size(need, needed));
 	if (in->limit == INSIDE_UNKNOWN || in->available <= room) return;
 	/* What is used goes up and down: as much again, so that it helps for longer than now. */
 	uint64_t better_mib = (in->limit + 2 * need - room) / MIB + 1;
-	doctor_fix(d, ON_ALL,
+	doctor_fix(d, ON_TARGET,
 		   "make the pod with\n"
 		   "spec:\n"
 		   "  containers:\n"
@@ -77,7 +78,7 @@ static void judge_memory(struct doctor *d, size_t probe_bytes)
 
 static void fix_by_sys_ptrace(struct doctor *d)
 {
-	doctor_fix(d, ON_ALL,
+	doctor_fix(d, ON_TARGET,
 		   "make the pod with\n"
 		   "spec:\n"
 		   "  containers:\n"
@@ -91,7 +92,7 @@ static void fix_by_sys_ptrace(struct doctor *d)
 
 static void judge_user(struct doctor *d, const struct ptrace_facts *f)
 {
-	doctor_block(d, ON_ALL, "uid",
+	doctor_block(d, ON_TARGET, "uid",
 		     "the process runs as uid %u, gid %u; what is run in the container as uid %u, "
 		     "gid %u without CAP_SYS_PTRACE",
 		     f->theirs.uid[ID_EFFECTIVE], f->theirs.gid[ID_EFFECTIVE], f->ours.uid[ID_FS],
@@ -99,7 +100,7 @@ static void judge_user(struct doctor *d, const struct ptrace_facts *f)
 	if (!f->ours.uid[ID_FS])
 		fix_by_sys_ptrace(d);
 	else
-		doctor_fix(d, ON_ALL,
+		doctor_fix(d, ON_TARGET,
 			   "make the pod with\n"
 			   "spec:\n"
 			   "  containers:\n"
@@ -114,7 +115,7 @@ static void judge_capabilities(struct doctor *d, const struct ptrace_facts *f)
 	_cleanup_buf_ struct buf list = BUF_INIT(256);
 
 	capability_list(f->theirs.cap_prm & ~f->ours.cap_eff, &list, NULL);
-	doctor_block(d, ON_ALL, "capability",
+	doctor_block(d, ON_TARGET, "capability",
 		     "the process has capabilities that what is run in the container lacks: %s",
 		     list.data ? list.data : "");
 	fix_by_sys_ptrace(d);
@@ -127,7 +128,7 @@ static void judge_rule(struct doctor *d, const struct ptrace_facts *f)
 		judge_user(d, f);
 		break;
 	case BLOCKER_DUMPABLE:
-		doctor_block(d, ON_ALL, "dumpable",
+		doctor_block(d, ON_TARGET, "dumpable",
 			     "the process is not dumpable: it changed its user or asked for it, or "
 			     "its program file is not readable");
 		fix_by_sys_ptrace(d);
@@ -136,18 +137,18 @@ static void judge_rule(struct doctor *d, const struct ptrace_facts *f)
 		judge_capabilities(d, f);
 		break;
 	case BLOCKER_YAMA:
-		doctor_block(d, ON_ALL, "yama", "kernel.yama.ptrace_scope is %d", f->yama_scope);
+		doctor_block(d, ON_TARGET, "yama", "kernel.yama.ptrace_scope is %d", f->yama_scope);
 		if (f->yama_scope < 3) fix_by_sys_ptrace(d);
 		break;
 	case BLOCKER_USERNS:
-		doctor_block(d, ON_ALL, "userns", "the process is in another user namespace");
+		doctor_block(d, ON_TARGET, "userns", "the process is in another user namespace");
 		break;
 	default:
-		doctor_block(d, ON_ALL, "security",
+		doctor_block(d, ON_TARGET, "security",
 			     "the kernel forbids to trace the process, and users, capabilities and "
 			     "Yama do not say why: a security module (AppArmor, SELinux)%s",
 			     f->ours.seccomp ? " or the seccomp profile" : "");
-		doctor_fix(d, ON_ALL, "look for its denial in the log of node %s: dmesg",
+		doctor_fix(d, ON_TARGET, "look for its denial in the log of node %s: dmesg",
 			   d->target.node);
 		break;
 	}
@@ -164,14 +165,15 @@ static void judge_trace(struct doctor *d)
 			      NULL) ||
 	    !proc_status_has(&f.ours, STATUS_UID) || !proc_status_has(&f.theirs, STATUS_UID) ||
 	    in->attach == INSIDE_NOT_SAID) {
-		doctor_note(d, ON_ALL,
+		doctor_note(d, ON_TARGET,
 			    "not checked: whether the kernel lets the process be traced");
 		return;
 	}
 	if (f.theirs.tracer_pid) {
-		doctor_block(d, ON_ALL, "traced", "the process is already traced by process %llu",
+		doctor_block(d, ON_TARGET, "traced",
+			     "the process is already traced by process %llu",
 			     (unsigned long long)f.theirs.tracer_pid);
-		doctor_fix(d, ON_ALL, "end that debugger or tracer first");
+		doctor_fix(d, ON_TARGET, "end that debugger or tracer first");
 		return;
 	}
 	if (in->attach == INSIDE_YES) return;
@@ -189,7 +191,7 @@ static void note_seccomp(struct doctor *d, const cJSON *pod)
 	const char *pods = json_doc_text(pod, "spec.securityContext.seccompProfile"
 					      ".localhostProfile");
 	if (*own || *pods)
-		doctor_note(d, ON_ALL,
+		doctor_note(d, ON_TARGET,
 			    "not checked: whether the seccomp profile %.128s allows "
 			    "ptrace",
 			    *own ? own : pods);
@@ -200,9 +202,9 @@ void doctor_judge_inside(struct doctor *d, const cJSON *pod, size_t probe_bytes)
 	judge_push(d, probe_bytes);
 	judge_memory(d, probe_bytes);
 	if (!d->inside.pid) {
-		doctor_block(d, ON_ALL, "process",
+		doctor_block(d, ON_TARGET, "process",
 			     "there is no such process in the container, or none but the shell");
-		doctor_fix(d, ON_ALL, "see those there are: podsnap ps");
+		doctor_fix(d, ON_TARGET, "see those there are: podsnap ps");
 		return;
 	}
 	judge_trace(d);

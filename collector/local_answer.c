@@ -2,6 +2,8 @@
 
 #include "collector/local_capture.h"
 #include "dumpers/runtime/list.h"
+#include "dumpers/runtime/pick.h"
+#include "dumpers/runtime/pids.h"
 #include "dumpers/runtime/ps.h"
 #include "dumpers/snapshot/live.h"
 #include "dumpers/stack/stacks.h"
@@ -42,8 +44,10 @@ int answer_stacks(const struct options *options, struct buf *ret, struct err *e)
 int answer_ps(const struct options *options, struct buf *ret, struct err *e)
 {
 	struct process_list list;
+	const char *container = option_string(options, OPT_CONTAINER_ID);
 	pid_t only = option_is_set(options, OPT_PID) ? (pid_t)option_int(options, OPT_PID) : 0;
-	int r = process_list_read(only, &list, e);
+	int r = only ? process_pick_pid(container, only, &only, e) : 0;
+	if (!r) r = process_list_read(container, only, &list, e);
 	if (r) return r;
 	if (option_bool(options, OPT_JSON))
 		r = ps_print_json(&list, ret, e);
@@ -51,4 +55,28 @@ int answer_ps(const struct options *options, struct buf *ret, struct err *e)
 		r = ps_print_text(&list, option_bool(options, OPT_WIDE), ret, e);
 	process_list_done(&list);
 	return r;
+}
+
+int answer_check(const struct options *options, struct buf *ret, struct err *e)
+{
+	_cleanup_process_ struct process process = PROCESS_INIT;
+	struct capture_verdict verdict;
+	struct proc_status status;
+	struct json j;
+	pid_t pid;
+	int r = capture_pick_pid(options, &pid, e);
+	if (!r) r = process_open(pid, &process, e);
+	if (!r) r = process_status(&process, &status, e);
+	if (r) return r;
+	process_capturable(&process, &status, &verdict);
+	json_init(&j, ret, false);
+	json_object(&j);
+	json_kv_int(&j, "pid", process_own_pid(pid, &status));
+	json_kv_uint(&j, "uid", status.uid[ID_EFFECTIVE]);
+	json_kv_uint(&j, "gid", status.gid[ID_EFFECTIVE]);
+	json_kv_string(&j, "blocker", blocker_name(verdict.blocker));
+	json_kv_string(&j, "reason", verdict.reason);
+	json_kv_string(&j, "hint", verdict.hint);
+	json_object_end(&j);
+	return json_finish(&j, e);
 }

@@ -10,6 +10,9 @@
 int answer_stacks(const struct options *options, struct buf *ret, struct err *e);
 /* `ps` of all processes in sight. */
 int answer_ps(const struct options *options, struct buf *ret, struct err *e);
+/* Whether the process that the options name could be captured, and if not what stands in the way,
+ * as JSON: what `doctor` asks of a probe. */
+int answer_check(const struct options *options, struct buf *ret, struct err *e);
 /* `stacks` of any snapshot: live, core file or bundle end here. */
 int answer_stacks_of(const struct options *options, struct snapshot *snapshot, find_module_fn find,
 		     void *find_ctx, struct buf *ret, struct err *e);

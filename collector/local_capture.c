@@ -4,8 +4,10 @@
 #include "base/log.h"
 #include "collector/local_entries.h"
 #include "collector/local_target.h"
+#include "dumpers/proc/capturable.h"
 #include "dumpers/proc/cgroup.h"
 #include "dumpers/runtime/pick.h"
+#include "dumpers/runtime/pids.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -58,23 +60,48 @@ int capture_threads(const struct options *options)
 
 /* --- which processes --- */
 
+/* As the user numbers it: beside another container, not as we do. */
+static pid_t shown_pid(const struct options *options, pid_t pid)
+{
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	struct proc_status status;
+	if (!option_string(options, OPT_CONTAINER_ID) || process_open(pid, &p, NULL) ||
+	    process_status(&p, &status, NULL))
+		return pid;
+	return process_own_pid(pid, &status);
+}
+
 int capture_pick_pid(const struct options *options, pid_t *ret, struct err *e)
 {
 	const char *name = option_string(options, OPT_PROCESS);
+	const char *container = option_string(options, OPT_CONTAINER_ID);
 	pid_t above;
 	if (name && option_is_set(options, OPT_PID)) {
 		return err_set(e, ERR_USAGE, "--pid and --process both name the process");
 	}
 	if (option_is_set(options, OPT_PID)) {
-		*ret = (pid_t)option_int(options, OPT_PID);
-		return 0;
+		return process_pick_pid(container, (pid_t)option_int(options, OPT_PID), ret, e);
 	}
-	if (name) return process_pick_named(name, ret, e);
-	int r = process_pick(ret, &above, e);
+	if (name) return process_pick_named(container, name, ret, e);
+	int r = process_pick(container, ret, &above, e);
 	if (!r && above)
-		log_info("process %d: what is above it, from %d on, only waits for it", *ret,
-			 above);
+		log_info("process %d: what is above it, from %d on, only waits for it",
+			 shown_pid(options, *ret), shown_pid(options, above));
 	return r;
+}
+
+int capture_check_rights(const struct options *options, const struct process *process,
+			 struct err *e)
+{
+	struct proc_status status;
+	struct capture_verdict verdict;
+	int r = process_status(process, &status, e);
+	if (r) return r;
+	process_capturable(process, &status, &verdict);
+	if (!blocker_is_of_rights(verdict.blocker)) return 0;
+	err_set(e, ERR_PERMISSION, "process %d cannot be captured: %s",
+		shown_pid(options, process->pid), verdict.reason);
+	return err_hint(e, "%s", verdict.hint);
 }
 
 /* The processes of one capture. */
@@ -248,7 +275,7 @@ static bool is_target(const struct targets *targets, pid_t pid)
 }
 
 /* Processes that were started after the list was made are not in the bundle. */
-static void tell_newcomers(const struct targets *targets)
+static void tell_newcomers(const struct options *options, const struct targets *targets)
 {
 	_cleanup_free_ pid_t *pids = NULL;
 	size_t count;
@@ -257,7 +284,8 @@ static void tell_newcomers(const struct targets *targets)
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (is_target(targets, pids[i])) continue;
-		log_warn("process %d came while the others were taken and is left out", pids[i]);
+		log_warn("process %d came while the others were taken and is left out",
+			 shown_pid(options, pids[i]));
 	}
 }
 
@@ -282,14 +310,26 @@ static int describe_all(struct capture *c, struct targets *targets, struct err *
 	return r || kept ? r : err_set(e, ERR_GONE, "all its processes ended");
 }
 
+/* Before anything is written: by another way in it may be allowed. One of several is enough. */
+static int check_rights(const struct options *options, const struct targets *targets, struct err *e)
+{
+	int r = 0;
+	for (size_t i = 0; i < targets->count; i++) {
+		r = capture_check_rights(options, &targets->v[i].process, e);
+		if (r != -ERR_PERMISSION) return 0;
+	}
+	return r;
+}
+
 static int run(struct capture *c, struct targets *targets, struct buf *result_json, struct err *e)
 {
 	int r = open_targets(c->options, targets, e);
+	if (!r) r = check_rights(c->options, targets, e);
 	if (!r) r = describe_all(c, targets, e);
 	/* What is known so far travels before the processes are stopped. */
 	if (!r) r = packer_flush(c->packer, e);
 	if (!r) r = take_snapshots(c, targets, e);
-	if (!r && option_bool(c->options, OPT_ALL)) tell_newcomers(targets);
+	if (!r && option_bool(c->options, OPT_ALL)) tell_newcomers(c->options, targets);
 	if (!r) r = dump_all(c, targets, e);
 	if (!r) r = packer_flush(c->packer, e);
 	return r ? r : add_result(targets, result_json, e);

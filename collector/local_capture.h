@@ -8,6 +8,7 @@
 
 #include "bundle/packer.h"
 #include "collector/options.h"
+#include "dumpers/proc/process.h"
 
 struct capture_hooks {
 	/* Asked between pieces of work: negative ends the capture. */
@@ -31,5 +32,9 @@ int capture_run(const struct options *options, struct packer *packer,
 int capture_threads(const struct options *options);
 /* The pid that the options name, else that of the main process in sight. */
 int capture_pick_pid(const struct options *options, pid_t *ret, struct err *e);
+/* -ERR_PERMISSION where the kernel will not let us trace it, with the reason: known without
+ * touching it. Errors of process_status. */
+int capture_check_rights(const struct options *options, const struct process *process,
+			 struct err *e);
 
 #endif

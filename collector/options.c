@@ -5,9 +5,14 @@
 const struct option_def option_table[OPT_COUNT] = {
     [OPT_VERB] = {.name = "verb",
 		  .type = OPTION_ENUM,
-		  .choices = "capture|stacks|ps|hold",
+		  .choices = "capture|stacks|ps|hold|check",
 		  .help = "what the probe is asked",
 		  .verbs = VERB_PROBE},
+    [OPT_CONTAINER_ID] = {.name = "container-id",
+			  .type = OPTION_STRING,
+			  .help = "the container to look in, from another that has its processes "
+				  "in sight",
+			  .verbs = VERB_PROBE},
     [OPT_PID] = {.name = "pid",
 		 .type = OPTION_INT,
 		 .min = 1,
@@ -40,16 +45,16 @@ const struct option_def option_table[OPT_COUNT] = {
 		       .metavar = "NAME",
 		       .help = "container of the pod; default by annotation, else the first",
 		       .verbs = VERBS_LIVE},
-    [OPT_ROUTE] = {.name = "route",
-		   .key = "kube.route",
-		   .type = OPTION_ENUM,
-		   .choices = "auto|exec|ephemeral",
-		   .def = "auto",
-		   .help =
-		       "the way into the pod: push the probe by exec, or an ephemeral container; "
-		       "auto: exec, and the other where the container has no shell or no place "
-		       "for it, if there is a --probe-image",
-		   .verbs = VERBS_PROBED},
+    [OPT_ROUTE] =
+	{.name = "route",
+	 .key = "kube.route",
+	 .type = OPTION_ENUM,
+	 .choices = "auto|sidecar|exec|ephemeral|node",
+	 .def = "auto",
+	 .help = "the way into the pod: a sidecar that it has, the probe pushed by exec, an "
+		 "ephemeral container (with a --probe-image), the node agent; auto: the first "
+		 "of these that leads in (-v says which, and why not those before)",
+	 .verbs = VERBS_PROBED},
     [OPT_PROBE_IMAGE] = {.name = "probe-image",
 			 .env = "PODSNAP_PROBE_IMAGE",
 			 .key = "kube.probe-image",
@@ -58,6 +63,13 @@ const struct option_def option_table[OPT_COUNT] = {
 			 .help = "an image that holds this version's podsnap-probe, for ephemeral "
 				 "containers",
 			 .verbs = VERBS_LIVE},
+    [OPT_AGENT_NAMESPACE] = {.name = "agent-namespace",
+			     .key = "kube.agent-namespace",
+			     .type = OPTION_STRING,
+			     .def = "podsnap",
+			     .metavar = "NAME",
+			     .help = "namespace of the node agent",
+			     .verbs = VERBS_LIVE},
     [OPT_NO_EXEC] = {.name = "no-exec",
 		     .type = OPTION_BOOL,
 		     .help = "run nothing in the container: what only shows there is not checked",
@@ -368,26 +380,10 @@ const struct option_def option_table[OPT_COUNT] = {
     [OPT_HELP] = {.name = "help", .short_name = 'h', .type = OPTION_BOOL, .help = "this text"},
 };
 
-const size_t probe_option_ids[] = {OPT_VERB,
-				   OPT_PID,
-				   OPT_PROCESS,
-				   OPT_ALL,
-				   OPT_JSON,
-				   OPT_FULL,
-				   OPT_WIDE,
-				   OPT_SNAPSHOT,
-				   OPT_MAX_PAUSE,
-				   OPT_MAX_MEMORY,
-				   OPT_CORE,
-				   OPT_MODULES,
-				   OPT_SHOW_SECRETS,
-				   OPT_LEVEL,
-				   OPT_THREADS,
-				   OPT_CPU_LIMIT,
-				   OPT_VERBOSE,
-				   OPT_TRACE,
-				   OPT_COREDUMP_FILTER,
-				   OPT_EXCLUDE_FILES,
-				   OPT_RESUME_WINDOW,
-				   OPT_HOLD};
+const size_t probe_option_ids[] = {
+    OPT_VERB,          OPT_CONTAINER_ID,  OPT_PID,     OPT_PROCESS,      OPT_ALL,
+    OPT_JSON,          OPT_FULL,          OPT_WIDE,    OPT_SNAPSHOT,     OPT_MAX_PAUSE,
+    OPT_MAX_MEMORY,    OPT_CORE,          OPT_MODULES, OPT_SHOW_SECRETS, OPT_LEVEL,
+    OPT_THREADS,       OPT_CPU_LIMIT,     OPT_VERBOSE, OPT_TRACE,        OPT_COREDUMP_FILTER,
+    OPT_EXCLUDE_FILES, OPT_RESUME_WINDOW, OPT_HOLD};
 const size_t probe_option_count = ARRAY_SIZE(probe_option_ids);

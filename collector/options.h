@@ -22,6 +22,7 @@ enum verb {
 
 enum option_id {
 	OPT_VERB,
+	OPT_CONTAINER_ID,
 	OPT_PID,
 	OPT_PROCESS,
 	OPT_ALL,
@@ -29,6 +30,7 @@ enum option_id {
 	OPT_CONTAINER,
 	OPT_ROUTE,
 	OPT_PROBE_IMAGE,
+	OPT_AGENT_NAMESPACE,
 	OPT_NO_EXEC,
 	OPT_RESUME_WINDOW,
 	OPT_HOLD,

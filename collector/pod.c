@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "collector/cancel.h"
 #include "collector/local_answer.h"
-#include "exec/ephemeral.h"
+#include "collector/routes.h"
 
 #include <elf.h>
 #include <string.h>
@@ -35,16 +35,6 @@ static int read_list(const struct options *options, size_t id, const char *ret[L
 		ret[i] = option_list_at(options, id, i);
 	*ret_count = count;
 	return 0;
-}
-
-static int check_route(const struct options *options, struct err *e)
-{
-	if (strcmp(option_string(options, OPT_ROUTE), "ephemeral") != 0 ||
-	    option_string(options, OPT_PROBE_IMAGE))
-		return 0;
-	err_set(e, ERR_USAGE, "--route=ephemeral needs the image that holds the probe");
-	return err_hint(e,
-			"name it with --probe-image, or in the configuration as kube.probe-image");
 }
 
 int pod_connect(const struct options *options, struct kube **ret, struct err *e)
@@ -81,7 +71,7 @@ int pod_open(const struct options *options, const char *source, struct kube **re
 	     struct pod_target *ret_target, struct err *e)
 {
 	_cleanup_kube_ struct kube *kube = NULL;
-	int r = check_route(options, e);
+	int r = routes_check(options, e);
 	if (!r) r = pod_connect(options, &kube, e);
 	if (r) return r;
 	r = pod_select(kube, source, option_string(options, OPT_CONTAINER), ret_target, e);
@@ -96,60 +86,10 @@ static void on_log(void *ctx, int level, const char *text)
 	log_line((enum log_level)MIN(MAX(level, LOG_ERROR), LOG_TRACE), "probe: %s", text);
 }
 
-static int write_request(const struct options *options, const char *verb, struct buf *ret,
-			 struct err *e)
-{
-	int r = buf_printf(ret, e, "verb=%s", verb);
-	if (!r) r = buf_append(ret, "", 1, e);
-	if (!r) r = options_write_request(options, probe_option_ids, probe_option_count, ret, e);
-	return r;
-}
-
-/* By an ephemeral container beside the target's. */
-static int run_beside(struct kube *kube, const struct pod_target *target, const char *image,
-		      struct session_config *config, struct bundle_output *out,
-		      struct wire_end *ret_end, struct err *e)
-{
-	struct pod_target beside;
-	bool greeted;
-	int r = ephemeral_enter(kube, target, image, &beside, e);
-	if (r) return r;
-	config->installed = EPHEMERAL_PROBE;
-	return session_run(kube, &beside, config, out, ret_end, &greeted, e);
-}
-
-/* The first way that leads into the pod. One that the probe came in by is the right one, whatever
- * it says then. */
-static int run_by_route(struct kube *kube, const struct pod_target *target,
-			const struct options *options, struct session_config *config,
-			struct bundle_output *out, struct wire_end *ret_end, struct err *e)
-{
-	const char *route = option_string(options, OPT_ROUTE);
-	const char *image = option_string(options, OPT_PROBE_IMAGE);
-	bool only_beside = !strcmp(route, "ephemeral"), only_exec = !strcmp(route, "exec");
-	struct err why = {0};
-	bool greeted;
-	if (!only_beside) {
-		int r = session_run(kube, target, config, out, ret_end, &greeted, &why);
-		if (!r) return 0;
-		if (r != -ERR_UNSUPPORTED || greeted || only_exec || !image) {
-			if (e) *e = why;
-			return r;
-		}
-		log_info("not by exec: %s", why.text);
-	}
-	return run_beside(kube, target, image, config, out, ret_end, e);
-}
-
 int pod_run(struct kube *kube, const struct pod_target *target, const struct options *options,
 	    const struct pod_request *request, struct wire_end *ret_end, struct err *e)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT(64 * KIB);
-	int r = write_request(options, request->verb, &text, e);
-	if (r) return r;
 	struct session_config config = {
-	    .request = text.data,
-	    .request_len = text.len,
 	    .ping_ns = PING_NS,
 	    .silence_ns = SILENCE_NS,
 	    .resume_ns = (uint64_t)option_int(options, OPT_RESUME_WINDOW),
@@ -164,7 +104,16 @@ int pod_run(struct kube *kube, const struct pod_target *target, const struct opt
 	    .held = request->held,
 	};
 	config.probe = embedded_probe(EM_X86_64, &config.probe_len);
-	return run_by_route(kube, target, options, &config, request->out, ret_end, e);
+	const struct visit visit = {
+	    .kube = kube,
+	    .target = target,
+	    .options = options,
+	    .verb = request->verb,
+	    .config = &config,
+	    .out = request->out,
+	    .ret_end = ret_end,
+	};
+	return request->route ? route_run(&visit, *request->route, e) : routes_run(&visit, e);
 }
 
 /* Collects the plain bytes of an answer; its one entry says which of them count. */
@@ -201,20 +150,16 @@ static int answer_entry(struct bundle_output *out, const struct bundle_entry *en
 	return 0;
 }
 
-int pod_answer(const struct options *options, const char *source, const char *verb, struct buf *ret,
-	       struct err *e)
+int pod_answer_by(struct kube *kube, const struct pod_target *target, const struct options *options,
+		  const char *verb, const enum route *route, struct buf *ret, struct err *e)
 {
-	_cleanup_kube_ struct kube *kube = NULL;
-	struct pod_target target;
-	int r = pod_open(options, source, &kube, &target, e);
-	if (r) return r;
 	struct answer_output a = {
 	    .out = {.frame = answer_frame, .entry = answer_entry},
 	    .plain = BUF_INIT(ANSWER_MAX + MIB),
 	};
-	struct pod_request request = {.verb = verb, .out = &a.out, .room_fd = -1};
+	struct pod_request request = {.verb = verb, .route = route, .out = &a.out, .room_fd = -1};
 	struct wire_end end;
-	r = pod_run(kube, &target, options, &request, &end, e);
+	int r = pod_run(kube, target, options, &request, &end, e);
 	uint64_t last;
 	if (!r && (!a.have_entry || add_overflows(a.offset, a.size, &last) || last > a.plain.len)) {
 		r = err_set(e, ERR_PROTOCOL, "the probe gave no answer");
@@ -222,4 +167,13 @@ int pod_answer(const struct options *options, const char *source, const char *ve
 	if (!r) r = buf_append(ret, a.plain.data + a.offset, a.size, e);
 	buf_done(&a.plain);
 	return r;
+}
+
+int pod_answer(const struct options *options, const char *source, const char *verb, struct buf *ret,
+	       struct err *e)
+{
+	_cleanup_kube_ struct kube *kube = NULL;
+	struct pod_target target;
+	int r = pod_open(options, source, &kube, &target, e);
+	return r ? r : pod_answer_by(kube, &target, options, verb, NULL, ret, e);
 }

@@ -3,6 +3,7 @@
 #define COLLECTOR_POD_H
 
 #include "collector/command.h"
+#include "collector/routes.h"
 #include "exec/session.h"
 
 /* Opens the cluster. */
@@ -12,7 +13,8 @@ int pod_open(const struct options *options, const char *source, struct kube **re
 	     struct pod_target *ret_target, struct err *e);
 
 struct pod_request {
-	const char *verb; /* "capture" */
+	const char *verb;        /* "capture" */
+	const enum route *route; /* the only one; NULL: as the options say */
 	struct bundle_output *out;
 	size_t (*room)(void *ctx); /* as in session_config; NULL: any */
 	int room_fd;
@@ -28,6 +30,10 @@ int pod_run(struct kube *kube, const struct pod_target *target, const struct opt
 /* A request whose answer is one entry "answer" of text or JSON. */
 int pod_answer(const struct options *options, const char *source, const char *verb, struct buf *ret,
 	       struct err *e);
+
+/* The same of a pod that is open, by one route only (NULL: as the options say). */
+int pod_answer_by(struct kube *kube, const struct pod_target *target, const struct options *options,
+		  const char *verb, const enum route *route, struct buf *ret, struct err *e);
 
 /* The probe inside this program, for a CPU; NULL if it has none. */
 const void *embedded_probe(uint16_t e_machine, size_t *ret_len);

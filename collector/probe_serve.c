@@ -291,7 +291,7 @@ static int hand_over(struct server *s, struct err *e)
 /* What is under way to the client is memory of the container, which the target needs more. */
 static size_t window_bytes(void)
 {
-	uint64_t share = probe_memory_room() / WINDOW_SHARE;
+	uint64_t share = probe_memory_room(NULL) / WINDOW_SHARE;
 	return (size_t)MIN(MAX(share, (uint64_t)WINDOW_MIN), (uint64_t)WINDOW_MAX);
 }
 

@@ -176,6 +176,7 @@ static int run_verb(struct probe_work *w, struct packer *packer, struct buf *res
 	}
 	if (verb && !strcmp(verb, "stacks")) return work_answer(w, packer, answer_stacks, e);
 	if (verb && !strcmp(verb, "ps")) return work_answer(w, packer, answer_ps, e);
+	if (verb && !strcmp(verb, "check")) return work_answer(w, packer, answer_check, e);
 	return err_set(e, ERR_UNSUPPORTED, "this probe does not know the verb \"%s\"",
 		       verb ? verb : "");
 }
@@ -221,13 +222,14 @@ static uint64_t room_of(pid_t pid)
 	return room;
 }
 
-/* Beside the target's container ours has no limit of its own, but the pod has one, which cannot be
- * seen from here: it leaves no less than the target's own limit while only that one is used. */
-uint64_t probe_memory_room(void)
+/* Beside the target's container ours may have no limit of its own, but the pod has one, which
+ * cannot be seen from here: it leaves no less than the target's own limit while only that one is
+ * used. And the copy of the target is memory of its container wherever we are. */
+uint64_t probe_memory_room(const char *container)
 {
 	pid_t main_process;
 	uint64_t room = room_of(getpid());
-	if (process_pick(&main_process, NULL, NULL)) return room;
+	if (process_pick(container, &main_process, NULL, NULL)) return room;
 	return MIN(room, room_of(main_process));
 }
 
@@ -282,7 +284,7 @@ static void *work_main(void *arg)
 {
 	struct probe_work *w = arg;
 	struct err e = {0};
-	uint64_t room = probe_memory_room();
+	uint64_t room = probe_memory_room(option_string(w->options, OPT_CONTAINER_ID));
 	_cleanup_buf_ struct buf result = BUF_INIT(WIRE_RESULT_MAX - 1);
 	struct hold *hold = NULL;
 	int r = check_memory(room, &e);

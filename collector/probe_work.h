@@ -44,7 +44,7 @@ void probe_work_end(struct probe_work *work);
 
 /* What the probe comes to use at most with one compressor and the smallest window. */
 #define PROBE_ROOM_MIN ((uint64_t)16 << 20)
-/* Bytes that our control group may still use, or the machine. */
-uint64_t probe_memory_room(void);
+/* Bytes that our control group and that of the container (pick.h) may still use, or the machine. */
+uint64_t probe_memory_room(const char *container);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "exec/json_doc.h"
 #include "exec/kube_internal.h"
+#include "exec/sidecar.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +48,25 @@ const cJSON *container_find(const cJSON *pod, const char *name, const cJSON **re
 	}
 	*ret_status = NULL;
 	return NULL;
+}
+
+bool container_user(const cJSON *pod, const char *name, uint32_t *ret)
+{
+	const cJSON *status, *c = container_find(pod, name, &status);
+	const cJSON *places[] = {
+	    json_doc_get(status, "user.linux.uid"),
+	    json_doc_get(c, "securityContext.runAsUser"),
+	    json_doc_get(pod, "spec.securityContext.runAsUser"),
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		double uid = cJSON_IsNumber(places[i]) ? places[i]->valuedouble : -1;
+
+		if (!(uid >= 0 && uid <= UINT32_MAX)) continue;
+		*ret = (uint32_t)uid;
+		return true;
+	}
+	return false;
 }
 
 int container_each(const cJSON *pod,
@@ -121,6 +141,18 @@ static void list_names(const cJSON *pod, char *ret, size_t size)
 	}
 }
 
+/* The first that is not there for us. */
+static const cJSON *first_container(const cJSON *containers, const cJSON *pod)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, containers)
+	{
+		if (!sidecar_is_named(pod, json_doc_text(item, "name"))) return item;
+	}
+	return containers ? containers->child : NULL;
+}
+
 static int choose(const cJSON *pod, const char *wanted, const char **ret, char *ret_note,
 		  size_t note_size, struct err *e)
 {
@@ -128,7 +160,7 @@ static int choose(const cJSON *pod, const char *wanted, const char **ret, char *
 	/* Its key has dots: json_doc_get would take it apart. */
 	const cJSON *annotation =
 	    cJSON_GetObjectItemCaseSensitive(json_doc_get(pod, "metadata.annotations"), ANNOTATION);
-	const char *first = json_doc_text(containers ? containers->child : NULL, "name");
+	const char *first = json_doc_text(first_container(containers, pod), "name");
 	char names[512];
 	const cJSON *status;
 
@@ -223,6 +255,16 @@ static void copy_text(char *ret, size_t size, const cJSON *pod, const char *path
 	snprintf(ret, size, "%s", json_doc_text(pod, path));
 }
 
+/* "containerd://ID" */
+static void copy_id(struct pod_target *t, const char *id)
+{
+	const char *colon = strstr(id, "://");
+
+	if (colon) id = colon + strlen("://");
+	if (strlen(id) < sizeof(t->container_id))
+		snprintf(t->container_id, sizeof(t->container_id), "%s", id);
+}
+
 int container_choose(const cJSON *pod, const char *container, struct pod_target *ret, struct err *e)
 {
 	struct pod_target t = {0};
@@ -244,6 +286,7 @@ int container_choose(const cJSON *pod, const char *container, struct pod_target 
 		return err_set(e, ERR_SERVER, "the server's container has no valid name");
 	snprintf(t.container, sizeof(t.container), "%s", name);
 	container_find(pod, name, &status);
+	copy_id(&t, json_doc_text(status, "containerID"));
 	r = check_running(status, &t, e);
 	if (r == 0) *ret = t;
 	return r;

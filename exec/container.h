@@ -13,6 +13,10 @@ int pod_read(struct kube *k, const struct pod_target *target, cJSON **ret, struc
  * Borrowed from pod; NULL if it has no such container. */
 const cJSON *container_find(const cJSON *pod, const char *name, const cJSON **ret_status);
 
+/* The user that the container runs as: what the kubelet saw, else what the pod's description says.
+ * False if neither says it. */
+bool container_user(const cJSON *pod, const char *name, uint32_t *ret);
+
 /* Calls fn for every container, init and ephemeral ones too, with its status (NULL: none yet),
  * until it fails; returns what it returned. pod may be NULL. */
 int container_each(const cJSON *pod,

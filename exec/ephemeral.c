@@ -4,6 +4,7 @@
 #include "exec/container.h"
 #include "exec/json_doc.h"
 #include "exec/kube_internal.h"
+#include "exec/session.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -72,7 +73,7 @@ static cJSON *derive_security(const cJSON *pod, const char *target)
 static cJSON *container_of(const cJSON *pod, const char *target, const char *image,
 			   const char *name)
 {
-	static const char *const command[] = {EPHEMERAL_PROBE, "idle", IDLE_S};
+	static const char *const command[] = {PROBE_INSTALLED, "idle", IDLE_S};
 	cJSON *c = cJSON_CreateObject();
 
 	cJSON_AddStringToObject(c, "name", name);
@@ -124,7 +125,7 @@ int ephemeral_judge(const cJSON *pod, const char *name, struct err *e)
 		err_set(e, ERR_UNSUPPORTED, "ephemeral container %s ended at once: %s, status %.0f",
 			name, json_doc_text(ended, "reason"),
 			cJSON_GetNumberValue(json_doc_get(ended, "exitCode")));
-		return err_hint(e, "its image must hold this version's probe as " EPHEMERAL_PROBE);
+		return err_hint(e, "its image must hold this version's probe as " PROBE_INSTALLED);
 	}
 	if (!is_failure(reason)) return 0;
 	err_set(e, ERR_UNSUPPORTED, "ephemeral container %s does not start: %s: %.300s", name,

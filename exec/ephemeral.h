@@ -11,11 +11,8 @@
 
 #include <cjson/cJSON.h>
 
-/* Where such an image has the probe. */
-#define EPHEMERAL_PROBE "/podsnap-probe"
-
 /*
- * The container of the pod to exec EPHEMERAL_PROBE in, in *ret: target with its name. Waits until
+ * The container of the pod to exec the probe in, in *ret: target with its name. Waits until
  * it runs. image: as in a pod's spec, borrowed.
  * -ERR_FORBIDDEN with the RBAC rule or what an admission (Pod Security) says, -ERR_UNSUPPORTED if
  * the image cannot be pulled or run, with the kubelet's reason, -ERR_TIMEOUT, -ERR_GONE if the

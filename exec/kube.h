@@ -60,6 +60,7 @@ int kube_post(struct kube *k, const char *path, const void *body, size_t len, st
 /* One container that was chosen. */
 struct pod_target {
 	char namespace_[254], pod[254], container[254];
+	char container_id[129]; /* as its runtime has it, without "containerd://"; "" not known */
 	char uid[64], node[254];
 	char note[512]; /* what was chosen among several, for the user; "" if there was no choice */
 };

@@ -112,13 +112,13 @@ static int converse_until_done(struct session *s, struct err *e)
 
 int session_run(struct kube *k, const struct pod_target *target,
 		const struct session_config *config, struct bundle_output *out,
-		struct wire_end *ret_end, bool *ret_greeted, struct err *e)
+		struct wire_end *ret_end, enum session_reach *ret_reach, struct err *e)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	struct err why = {0};
 	int r;
 
-	*ret_greeted = false;
+	*ret_reach = SESSION_NOWHERE;
 	if (!s) return err_set(e, ERR_NO_MEMORY, "no memory for a session");
 	s->kube = k;
 	s->target = target;
@@ -131,7 +131,7 @@ int session_run(struct kube *k, const struct pod_target *target,
 	}
 	r = converse_until_done(s, &why);
 	if (r < 0 && e) *e = why;
-	*ret_greeted = s->greeted;
+	if (s->greeted) *ret_reach = wire_received(s->wire) ? SESSION_DELIVERED : SESSION_GREETED;
 	wire_free(s->wire);
 	free(s);
 	return r;

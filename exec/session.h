@@ -9,6 +9,10 @@
 #include "bundle/wire.h"
 #include "exec/kube.h"
 
+/* Where an image that holds the probe has it: that of an ephemeral container, a sidecar, the node
+ * agent. */
+#define PROBE_INSTALLED "/podsnap-probe"
+
 /* What is read of a snapshot that the probe holds, by another thread than the session's. */
 struct session_reads {
 	/* True: *ret is to be asked, now or again; false: nothing is. After another connection it
@@ -55,16 +59,23 @@ struct session_config {
 	const uint8_t *held;
 };
 
+/* How far a session came. */
+enum session_reach {
+	SESSION_NOWHERE,
+	SESSION_GREETED,   /* the probe ran and spoke: another way into the pod leads no further */
+	SESSION_DELIVERED, /* and some of what was asked for has come */
+};
+
 /*
  * Runs the request to its END. Frames and entries go to out as they arrive, already checked against
  * their CRC; each is acknowledged when out took it. 0 only after an END without an error whose byte
  * count and digest match what came; its content is in *ret_end. An END with an error becomes that
  * error. Anything else (stream cut, silence, status on channel 3 before END) is an error, never
- * success; of a connection that was lost, after it was tried to go on over another. *ret_greeted:
- * the probe ran and spoke, so that another way into the pod would not lead further.
+ * success; of a connection that was lost, after it was tried to go on over another. *ret_reach is
+ * set in any case.
  */
 int session_run(struct kube *k, const struct pod_target *target,
 		const struct session_config *config, struct bundle_output *out,
-		struct wire_end *ret_end, bool *ret_greeted, struct err *e);
+		struct wire_end *ret_end, enum session_reach *ret_reach, struct err *e);
 
 #endif

@@ -52,6 +52,24 @@ static int tasks_hint(struct err *e)
 			"again when it has fewer, or raise podPidsLimit of the kubelet");
 }
 
+/* A program that is said to be in the image was not run. */
+static int installed_error(struct session *s, const struct remote_status *status, struct err *e)
+{
+	const char *reason = strstr(status->message, "exec: \"");
+
+	err_set(e, ERR_UNSUPPORTED, "container %s of pod %s does not run %s: %s",
+		s->target->container, s->target->pod, s->config->installed,
+		reason ? reason : status->message);
+	return err_hint(e, "its image must hold this version's probe as %s", s->config->installed);
+}
+
+static bool is_not_run(const struct remote_status *status)
+{
+	return strstr(status->message, "executable file not found") ||
+	       strstr(status->message, "no such file or directory") || status->exit_code == 126 ||
+	       status->exit_code == 127;
+}
+
 /* The script did not come far enough to say something itself, or was not run at all. */
 static int start_error(struct session *s, const struct remote_status *status, struct err *e)
 {
@@ -102,6 +120,8 @@ int session_ended_error(struct session *s, struct err *e)
 				    "is done",
 				    e);
 	if (s->now.push.state == PUSH_PREPARING) return start_error(s, status, e);
+	if (s->config->installed && !s->greeted && is_not_run(status))
+		return installed_error(s, status, e);
 	if (status->exit_code >= 0) return stopped_text(s, status->exit_code, e);
 	return session_lost(s, status->message, e);
 }

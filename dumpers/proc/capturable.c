@@ -36,6 +36,11 @@ const char *blocker_name(enum blocker blocker)
 	return (unsigned)blocker < BLOCKER_COUNT ? names[blocker] : "unknown";
 }
 
+bool blocker_is_of_rights(enum blocker blocker)
+{
+	return blocker >= BLOCKER_UID && blocker <= BLOCKER_SECURITY;
+}
+
 /* __ptrace_may_access: the caller's fs ids against all three of the target's. */
 static bool same_user(const struct proc_status *ours, const struct proc_status *theirs)
 {

@@ -30,6 +30,9 @@ enum blocker {
 /* One word: "uid", "yama"; "" for NONE. */
 const char *blocker_name(enum blocker blocker);
 
+/* Is it the right to trace that is missing, which another program may have? */
+bool blocker_is_of_rights(enum blocker blocker);
+
 enum { VERDICT_TEXT_MAX = 256 };
 struct capture_verdict {
 	enum blocker blocker;

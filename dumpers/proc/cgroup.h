@@ -63,6 +63,13 @@ bool cgroup_find_mount(const char *mountinfo, size_t len, int version, const cha
 		       const char *path, char ret_mount[CGROUP_PATH_MAX], size_t *ret_skip);
 /* The id in ".../cri-containerd-ID.scope", ".../docker/ID", ...; false and "" when none is. */
 bool cgroup_container_id(const char *path, char ret[CGROUP_CONTAINER_ID_SIZE]);
+/*
+ * Does the text of /proc/PID/cgroup name the container of that id, the process's own or one above
+ * it? Whatever the driver and the runtime make of it: ".../ID", "cri-containerd-ID.scope",
+ * ":cri-containerd:ID", and as another cgroup namespace shows it, "/../crio-ID.scope". No text
+ * names the id "".
+ */
+bool cgroup_names_container(const char *text, size_t len, const char *id);
 
 /* Fills all of ret from the text of /proc/PID/cgroup; each controller from the first view that
  * shows it. Never fails: what is not to be had is UNKNOWN. */

@@ -1,4 +1,4 @@
-/* Which path, and where it is mounted. */
+/* Which path, where it is mounted, and which container it is of. */
 #include "dumpers/proc/cgroup.h"
 
 #include "dumpers/proc/scan.h"
@@ -165,4 +165,26 @@ bool cgroup_container_id(const char *path, char ret[CGROUP_CONTAINER_ID_SIZE])
 		if (!*p) break;
 	}
 	return ret[0] != '\0';
+}
+
+/* Could the byte belong to an id? */
+static bool is_of_id(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool cgroup_names_container(const char *text, size_t len, const char *id)
+{
+	size_t id_len = strlen(id);
+	const char *end = text + len, *at = text;
+
+	if (!id_len || !len) return false;
+	while ((at = memmem(at, (size_t)(end - at), id, id_len))) {
+		bool begins = at == text || !is_of_id(at[-1]);
+		const char *behind = at + id_len;
+
+		if (begins && (behind == end || !is_of_id(*behind))) return true;
+		at++;
+	}
+	return false;
 }

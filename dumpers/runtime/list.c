@@ -51,26 +51,51 @@ static int read_item(const struct process *p, const struct proc_status *status,
 	return 0;
 }
 
+/* The parent's number in the namespace of the child; 0 where that is another's. */
+static uint64_t own_ppid(const struct proc_status *child)
+{
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	struct proc_status parent = {0};
+
+	if (!child->ppid || process_open((pid_t)child->ppid, &p, NULL) < 0 ||
+	    process_status(&p, &parent, NULL) < 0 || parent.nspid_count != child->nspid_count)
+		return 0;
+	return (uint64_t)process_own_pid(p.pid, &parent);
+}
+
+static int read_of_container(const struct process *p, const struct proc_status *status,
+			     struct process_item *ret, struct err *e)
+{
+	int r = read_item(p, status, ret, e);
+
+	if (r < 0) return r;
+	ret->pid = process_own_pid(p->pid, status);
+	ret->ppid = own_ppid(status);
+	return 0;
+}
+
 /* Reads one of many: 1 when it is to be left out. */
-static int read_listed(pid_t pid, struct process_item *ret, struct err *e)
+static int read_listed(const char *container, pid_t pid, struct process_item *ret, struct err *e)
 {
 	_cleanup_process_ struct process p = PROCESS_INIT;
 	struct proc_status status = {0};
 
 	if (pid == getpid()) return 1;
 	if (process_open(pid, &p, NULL) < 0 || process_status(&p, &status, NULL) < 0) return 1;
+	if (container && !process_is_of_container(&p, container)) return 1;
 	if (process_is_kernel_thread(&p, &status)) return 1;
-	return read_item(&p, &status, ret, e);
+	return container ? read_of_container(&p, &status, ret, e) : read_item(&p, &status, ret, e);
 }
 
-static int read_named(pid_t pid, struct process_item *ret, struct err *e)
+static int read_named(const char *container, pid_t pid, struct process_item *ret, struct err *e)
 {
 	_cleanup_process_ struct process p = PROCESS_INIT;
 	struct proc_status status = {0};
 	int r = process_open(pid, &p, e);
 
 	if (r == 0) r = process_status(&p, &status, e);
-	return r < 0 ? r : read_item(&p, &status, ret, e);
+	if (r < 0) return r;
+	return container ? read_of_container(&p, &status, ret, e) : read_item(&p, &status, ret, e);
 }
 
 void process_list_done(struct process_list *list)
@@ -82,7 +107,8 @@ void process_list_done(struct process_list *list)
 	*list = (struct process_list){0};
 }
 
-static int read_all(const struct pids *pids, struct process_list *list, struct err *e)
+static int read_all(const char *container, const struct pids *pids, struct process_list *list,
+		    struct err *e)
 {
 	for (size_t i = 0; i < pids->count; i++) {
 		int r;
@@ -91,14 +117,21 @@ static int read_all(const struct pids *pids, struct process_list *list, struct e
 			list->cut = true;
 			break;
 		}
-		r = read_listed(pids->v[i], &list->v[list->count], e);
+		r = read_listed(container, pids->v[i], &list->v[list->count], e);
 		if (r < 0) return r;
 		if (r == 0) list->count++;
 	}
 	return 0;
 }
 
-int process_list_read(pid_t only, struct process_list *ret, struct err *e)
+static int compare_item(const void *a, const void *b)
+{
+	const struct process_item *x = a, *y = b;
+
+	return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+int process_list_read(const char *container, pid_t only, struct process_list *ret, struct err *e)
 {
 	_cleanup_process_list_ struct process_list list = {0};
 	_cleanup_(pids_done) struct pids pids = {0};
@@ -110,10 +143,12 @@ int process_list_read(pid_t only, struct process_list *ret, struct err *e)
 	list.v = calloc(room, sizeof(*list.v));
 	if (!list.v) return err_set(e, ERR_NO_MEMORY, "no memory for %zu processes", room);
 	if (only > 0) {
-		r = read_named(only, &list.v[0], e);
+		r = read_named(container, only, &list.v[0], e);
 		list.count = r == 0;
 	} else {
-		r = read_all(&pids, &list, e);
+		r = read_all(container, &pids, &list, e);
+		/* By their own numbers the order may be another. */
+		if (list.count > 1) qsort(list.v, list.count, sizeof(*list.v), compare_item);
 	}
 	if (r < 0) return r;
 	held_list_read(&list.held);

@@ -14,9 +14,10 @@ enum {
 };
 
 struct process_item {
-	pid_t pid;       /* as this program's pid namespace numbers it */
+	pid_t
+	    pid; /* as this program's pid namespace numbers it; in a list of a container its own */
 	uint64_t ns_pid; /* as its own does */
-	uint64_t ppid;   /* 0: outside the namespace */
+	uint64_t ppid;   /* numbered as pid; 0: outside the namespace */
 	uint64_t uid;    /* effective */
 	uint64_t threads;
 	uint64_t rss_bytes;
@@ -38,10 +39,11 @@ struct process_list {
 
 /*
  * only > 0: that process, also when it could not be listed (-ERR_NOT_FOUND when there is none).
- * Else all but this program itself and kernel threads. A process that ends while it is looked at is
+ * Else all but this program itself and kernel threads, or of these those of the container (pick.h).
+  A process that ends while it is looked at is
  * left out. -ERR_IO, -ERR_PERMISSION when /proc cannot be listed.
  */
-int process_list_read(pid_t only, struct process_list *ret, struct err *e);
+int process_list_read(const char *container, pid_t only, struct process_list *ret, struct err *e);
 void process_list_done(struct process_list *list);
 #define _cleanup_process_list_ _cleanup_(process_list_done)
 

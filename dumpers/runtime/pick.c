@@ -127,24 +127,28 @@ static bool is_own_thread(uint64_t tid)
 	return access(path, F_OK) == 0;
 }
 
-/* Can pid be meant at all, and is it in the control groups whose text is own_group? */
-static bool is_candidate(pid_t pid, const struct buf *own_group, bool *ret_same_group)
+/* Can pid be meant at all? Its control groups are in *ret_group then. */
+static bool is_candidate(pid_t pid, struct buf *ret_group)
 {
 	_cleanup_process_ struct process p = PROCESS_INIT;
-	_cleanup_buf_ struct buf group = BUF_INIT(CGROUP_TEXT_MAX);
 	struct proc_status status = {0};
 
 	if (process_open(pid, &p, NULL) < 0 || process_check(&p, NULL) < 0 ||
 	    process_status(&p, &status, NULL) < 0 || process_is_kernel_thread(&p, &status))
 		return false;
 	if (is_own_thread(status.tracer_pid)) return false; /* a copy-on-write child of ours */
-	process_read(&p, "cgroup", &group, NULL);
-	*ret_same_group = same_bytes(&group, own_group);
+	process_read(&p, "cgroup", ret_group, NULL);
 	return true;
 }
 
-/* Those that can be meant, ascending: of this container, else of all in sight. */
-static int list_candidates(struct pids *ret, struct err *e)
+static bool names(const struct buf *group, const char *container)
+{
+	return group->len && cgroup_names_container(group->data, group->len, container);
+}
+
+/* Those that can be meant, ascending: of the container; of this one without a name, else of all in
+ * sight. */
+static int list_candidates(const char *container, struct pids *ret, struct err *e)
 {
 	_cleanup_buf_ struct buf own_group = BUF_INIT(CGROUP_TEXT_MAX);
 	_cleanup_pids_ struct pids same = {0};
@@ -153,14 +157,15 @@ static int list_candidates(struct pids *ret, struct err *e)
 
 	read_text(getpid(), "cgroup", &own_group);
 	for (size_t i = 0; r == 0 && i < ret->count; i++) {
-		bool same_group;
+		_cleanup_buf_ struct buf group = BUF_INIT(CGROUP_TEXT_MAX);
 
-		if (!is_candidate(ret->v[i], &own_group, &same_group)) continue;
-		if (same_group) r = pids_add(&same, ret->v[i], e);
+		if (!is_candidate(ret->v[i], &group)) continue;
+		if (container ? names(&group, container) : same_bytes(&group, &own_group))
+			r = pids_add(&same, ret->v[i], e);
 		ret->v[count++] = ret->v[i];
 	}
 	if (r < 0) return r;
-	ret->count = count;
+	ret->count = container ? 0 : count;
 	if (same.count == 0) return 0;
 	pids_done(ret);
 	*ret = same;
@@ -248,20 +253,67 @@ static pid_t look_through(pid_t pid, const struct pids *candidates)
 	return pid;
 }
 
-int process_pick(pid_t *ret, pid_t *ret_above, struct err *e)
+static int none_visible(const char *container, struct err *e)
 {
-	_cleanup_pids_ struct pids pids = {0};
-	int r = list_candidates(&pids, e);
-
-	if (r < 0) return r;
-	if (pids.count == 0) {
+	if (container) {
+		err_set(e, ERR_NOT_FOUND, "no process of container %.20s is visible here",
+			container);
+		err_hint(e, "it may have been restarted just now: try again");
+	} else {
 		err_set(e, ERR_NOT_FOUND, "no process but podsnap's own is visible here");
 		err_hint(e, "name one with --pid, or another container with -c");
-		return -ERR_NOT_FOUND;
 	}
+	return -ERR_NOT_FOUND;
+}
+
+int process_pick(const char *container, pid_t *ret, pid_t *ret_above, struct err *e)
+{
+	_cleanup_pids_ struct pids pids = {0};
+	int r = list_candidates(container, &pids, e);
+
+	if (r < 0) return r;
+	if (pids.count == 0) return none_visible(container, e);
 	*ret = look_through(pids.v[0], &pids);
 	if (ret_above) *ret_above = *ret == pids.v[0] ? 0 : pids.v[0];
 	return 0;
+}
+
+/* --- by pid --- */
+
+/* How deep the pid namespace is that numbers it so as its own; 0: its own number is another. */
+static size_t depth_of(pid_t pid, pid_t number)
+{
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	struct proc_status status = {0};
+
+	if (process_open(pid, &p, NULL) < 0 || process_status(&p, &status, NULL) < 0 ||
+	    process_own_pid(pid, &status) != number)
+		return 0;
+	return MAX(status.nspid_count, 1u);
+}
+
+int process_pick_pid(const char *container, pid_t pid, pid_t *ret, struct err *e)
+{
+	_cleanup_pids_ struct pids pids = {0};
+	size_t shallowest = 0;
+	int r;
+
+	*ret = pid;
+	if (!container) return 0;
+	r = list_candidates(container, &pids, e);
+	if (r < 0) return r;
+	/* A container may have namespaces of its own below. */
+	for (size_t i = 0; i < pids.count; i++) {
+		size_t depth = depth_of(pids.v[i], pid);
+
+		if (!depth || (shallowest && depth >= shallowest)) continue;
+		shallowest = depth;
+		*ret = pids.v[i];
+	}
+	if (shallowest) return 0;
+	err_set(e, ERR_NOT_FOUND, "no process %d in the container", pid);
+	err_hint(e, "list the processes with `podsnap ps`");
+	return -ERR_NOT_FOUND;
 }
 
 /* --- by name --- */
@@ -303,12 +355,12 @@ static int filter(const struct pids *pids,
 	return r;
 }
 
-static int match(const char *text, struct pids *ret, struct err *e)
+static int match(const char *container, const char *text, struct pids *ret, struct err *e)
 {
 	_cleanup_pids_ struct pids candidates = {0};
 	regex_t expression;
 	char why[100];
-	int r = list_candidates(&candidates, e);
+	int r = list_candidates(container, &candidates, e);
 
 	if (r == 0) r = filter(&candidates, has_name, text, ret, e);
 	if (r < 0 || ret->count > 0) return r;
@@ -328,6 +380,7 @@ static int match(const char *text, struct pids *ret, struct err *e)
 static int several(const char *text, const struct pids *pids, struct err *e)
 {
 	char list[400] = "";
+	pid_t first = 0;
 
 	for (size_t i = 0, len = 0; i < pids->count && len + 80 < sizeof(list); i++) {
 		_cleanup_process_ struct process p = PROCESS_INIT;
@@ -335,27 +388,26 @@ static int several(const char *text, const struct pids *pids, struct err *e)
 
 		if (process_open(pids->v[i], &p, NULL) < 0) continue;
 		process_status(&p, &status, NULL);
+		if (!first) first = process_own_pid(p.pid, &status);
 		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%d %s", len ? ", " : "",
-					pids->v[i], status.name);
+					process_own_pid(p.pid, &status), status.name);
 	}
 	err_set(e, ERR_USAGE, "--process: \"%s\" is meant by %zu processes: %s", text, pids->count,
 		list);
-	err_hint(e, "name one by its pid: --process %d", pids->v[0]);
+	err_hint(e, "name one by its pid: --process %d", first);
 	return -ERR_USAGE;
 }
 
-int process_pick_named(const char *text, pid_t *ret, struct err *e)
+int process_pick_named(const char *container, const char *text, pid_t *ret, struct err *e)
 {
 	_cleanup_pids_ struct pids pids = {0};
 	char *end;
 	long pid = strtol(text, &end, 10);
 	int r;
 
-	if (end != text && *end == '\0' && pid > 0 && pid <= INT_MAX) {
-		*ret = (pid_t)pid;
-		return 0;
-	}
-	r = match(text, &pids, e);
+	if (end != text && *end == '\0' && pid > 0 && pid <= INT_MAX)
+		return process_pick_pid(container, (pid_t)pid, ret, e);
+	r = match(container, text, &pids, e);
 	if (r < 0) return r;
 	if (pids.count > 1) return several(text, &pids, e);
 	if (pids.count == 0) {
@@ -379,10 +431,10 @@ int process_pick_container(pid_t pid, size_t max, pid_t **ret, size_t *ret_count
 	if (r < 0) return r;
 	read_text(pid, "cgroup", &group);
 	for (size_t i = 0; i < pids.count; i++) {
-		bool same_group;
+		_cleanup_buf_ struct buf its = BUF_INIT(CGROUP_TEXT_MAX);
 
 		/* In place: count never passes i. */
-		if (is_candidate(pids.v[i], &group, &same_group) && same_group)
+		if (is_candidate(pids.v[i], &its) && same_bytes(&its, &group))
 			pids.v[count++] = pids.v[i];
 	}
 	if (count == 0) return err_set(e, ERR_GONE, "process %d ended", pid);

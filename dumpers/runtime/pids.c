@@ -1,6 +1,7 @@
 #include "dumpers/runtime/pids.h"
 
 #include "dumpers/proc/capturable.h"
+#include "dumpers/proc/cgroup.h"
 #include "dumpers/proc/scan.h"
 
 #include <dirent.h>
@@ -62,4 +63,17 @@ bool process_is_kernel_thread(const struct process *p, const struct proc_status 
 	if (proc_status_has(status, STATUS_VM_SIZE)) return false;
 	process_capturable(p, status, &verdict);
 	return verdict.blocker == BLOCKER_KERNEL_THREAD;
+}
+
+pid_t process_own_pid(pid_t pid, const struct proc_status *status)
+{
+	return status->nspid_count ? (pid_t)status->nspid[status->nspid_count - 1] : pid;
+}
+
+bool process_is_of_container(const struct process *p, const char *id)
+{
+	_cleanup_buf_ struct buf group = BUF_INIT(CGROUP_TEXT_MAX);
+
+	return process_read(p, "cgroup", &group, NULL) == 0 && group.len > 0 &&
+	       cgroup_names_container(group.data, group.len, id);
 }

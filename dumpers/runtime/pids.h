@@ -18,5 +18,9 @@ int pids_add(struct pids *pids, pid_t pid, struct err *e);
 int pids_list(struct pids *ret, struct err *e);
 
 bool process_is_kernel_thread(const struct process *p, const struct proc_status *status);
+/* As its own pid namespace numbers it. */
+pid_t process_own_pid(pid_t pid, const struct proc_status *status);
+/* Is it of the container of that id? */
+bool process_is_of_container(const struct process *p, const char *id);
 
 #endif

@@ -12,7 +12,9 @@ from lib.podsnap import refused
 from lib.rbac import await_allowed
 from lib.wait import wait_until
 
+# Those into every pod; test_sidecar.py and test_node_agent.py have the others.
 ROUTES = ("exec", "ephemeral")
+ALL_ROUTES = ["sidecar", "exec", "ephemeral", "node"]
 UNDUMPABLE = ["/targets/rights", "--dumpable", "0"]
 OTHER_USER = ["/targets/rights", "--uid", "1000", "--dumpable", "1"]
 DEADLOCK = ["/targets/deadlock"]
@@ -58,16 +60,16 @@ def traces(cluster, manifest):
 
 
 def examine(podsnap, *args):
-    """{route: its report}, after what holds for every answer was checked."""
+    """{route: its report} of ROUTES, after what holds for every answer was checked."""
     done = podsnap.run("doctor", *args, "--json", expect=None)
     answer = done.json()
     assert answer["schema"] == "podsnap.doctor/1"
     routes = {report["route"]: report for report in answer["routes"]}
-    assert set(routes) == set(ROUTES)
+    assert list(routes) == ALL_ROUTES
     for report in routes.values():
         assert report["works"] == (not report["blockers"]), report
     assert done.status == (0 if any(report["works"] for report in routes.values()) else 1)
-    return routes
+    return {route: routes[route] for route in ROUTES}
 
 
 def kinds(report):
@@ -270,9 +272,16 @@ def test_table_for_people(cluster, cluster_podsnap, shared, image):
     start(cluster, manifest)
     lines = cluster_podsnap.run("doctor", *where(manifest), *image).text.splitlines()
     assert lines[2].split() == ["ROUTE", "WORKS", "BLOCKER"]
-    assert lines[3].split()[:3] == ["exec", "no", "shell:"] and "has no shell" in lines[3]
-    assert "fix:" in lines[4] and "--probe-image" in lines[4]
-    assert lines[5].split() == ["ephemeral", "yes", "-"]
+    rows = {line.split()[0]: i for i, line in enumerate(lines[3:], 3) if line[0] != " "}
+    assert list(rows) == ALL_ROUTES
+    at = rows["exec"]
+    assert lines[at].split()[:3] == ["exec", "no", "shell:"] and "has no shell" in lines[at]
+    assert "fix:" in lines[at + 1] and "--probe-image" in lines[at + 1]
+    assert lines[at + 2].split() == ["ephemeral", "yes", "-"]
+    at = rows["sidecar"]
+    assert lines[at].split()[:3] == ["sidecar", "no", "sidecar:"]
+    assert any(line.strip() == "shareProcessNamespace: true" for line in lines[at:rows["exec"]])
+    assert lines[rows["node"]].split()[:3] == ["node", "no", "agent:"]
 
 
 def test_only_pods_have_ways_into_them(podsnap):

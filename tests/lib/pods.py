@@ -5,6 +5,7 @@ import os
 import re
 import threading
 
+from lib import proc
 from lib.wait import wait_until
 
 # The securityContext that the Pod Security level of that name asks for.
@@ -34,19 +35,30 @@ def pid_inside(pid):
         return 0
 
 
+def main_process(cluster, pod_object, command, container=None):
+    """The first process of a container (default: the first) that runs command."""
+    statuses = pod_object["status"]["containerStatuses"]
+    name = container or pod_object["spec"]["containers"][0]["name"]
+    whole_id, = [status["containerID"] for status in statuses if status["name"] == name]
+    found = {}
+    for pid, argv in cluster.processes(pod_object).items():
+        if argv == command and whole_id.rpartition("/")[2] in proc.cgroup(pid):
+            found[pid_inside(pid)] = pid
+    assert found, cluster.processes(pod_object)
+    return found[min(found)]
+
+
 class CapturePod:
-    """A pod whose container runs one of tests/targets as its process 1, and what it looked like
+    """A pod whose container runs one of tests/targets as its first process, and what it looked like
     before anything was done to it."""
 
-    def __init__(self, cluster, namespace, name, program, *args, ready_line="ready", **fields):
+    def __init__(self, cluster, namespace, name, program, *args, ready_line="ready", container=None,
+                 **fields):
         self.cluster, self.namespace, self.name = cluster, namespace, name
         self.command = ["/targets/" + program, *map(str, args)]
         self.object = cluster.run_pod(name, *self.command, namespace=namespace,
                                       ready_line=ready_line, **fields)
-        firsts = [pid for pid, argv in cluster.processes(self.object).items()
-                  if argv == self.command and pid_inside(pid) == 1]
-        assert len(firsts) == 1, cluster.processes(self.object)
-        self.pid = firsts[0]
+        self.pid = main_process(cluster, self.object, self.command, container)
         # A zombie that the target is about to wait for does not stay.
         self.before = {pid: argv for pid, argv in self.others().items() if argv}
 

@@ -12,6 +12,15 @@ def status(pid):
         return {key: value.strip() for key, value in (line.split(":", 1) for line in lines)}
 
 
+def cgroup(pid):
+    """The text of /proc/PID/cgroup; "" if it is gone."""
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def children(pid):
     """The pids of its children, zombies included."""
     found = []

@@ -15,10 +15,22 @@ def role_file(route):
     return os.path.join(IMAGES, f"rbac-{route}.yaml")
 
 
-def role_rules(cluster, route):
-    """The rules of that Role."""
-    return json.loads(cluster.kubectl("create", "--dry-run=client", "-o", "json", "-f",
-                                      role_file(route)))["rules"]
+def manifest(cluster, path):
+    """The objects of a file of images/."""
+    text = cluster.kubectl("create", "--dry-run=client", "-o", "json", "-f", path).strip()
+    found, decoder = [], json.JSONDecoder()
+    while text:
+        one, end = decoder.raw_decode(text)
+        found += one["items"] if one["kind"] == "List" else [one]
+        text = text[end:].lstrip()
+    return found
+
+
+def role_rules(cluster, route, name=None):
+    """The rules of its Role: the only one, or that of a name."""
+    role, = [one for one in manifest(cluster, role_file(route))
+             if name in (None, one["metadata"]["name"])]
+    return role["rules"]
 
 
 def allow(cluster, namespace, user, rules, name):
@@ -33,12 +45,12 @@ def allow(cluster, namespace, user, rules, name):
          "subjects": [{"apiGroup": api, "kind": "User", "name": user}]})
 
 
-def await_allowed(cluster, namespace, user, verb, resource):
+def await_allowed(cluster, namespace, user, verb, resource, answer="yes"):
     """The API server learns of a new Role a moment later."""
     name, _, sub = resource.partition("/")
     wait_until(lambda: cluster.kubectl(
         "auth", "can-i", verb, name, *(["--subresource", sub] if sub else []), "--as", user,
-        "-n", namespace, expect=None).strip() == "yes", f"right to {verb} {resource}", interval=0.1)
+        "-n", namespace, expect=None).strip() == answer, f"right to {verb} {resource}", interval=0.1)
 
 
 def needed_rule(said):

@@ -98,14 +98,14 @@ static int run_session(struct fake_kubelet *kubelet, const char *request, struct
 	};
 	static struct wire_end end;
 	struct kube *k;
-	bool greeted;
+	enum session_reach reach;
 	int r;
 
 	got->out = (struct bundle_output){on_frame, on_entry};
 	*e = (struct err){0};
 	assert_true(fake_kubelet_start(kubelet));
 	k = open_kube(kubelet->port);
-	r = session_run(k, &target, &config, &got->out, &end, &greeted, e);
+	r = session_run(k, &target, &config, &got->out, &end, &reach, e);
 	kube_free(k);
 	fake_kubelet_stop(kubelet);
 	assert_false(got->wrong);

@@ -135,6 +135,46 @@ static void container_ids(void **state)
 	assert_false(cgroup_container_id("", id));
 }
 
+static bool text_names(const char *text, const char *id)
+{
+	return cgroup_names_container(text, strlen(text), id);
+}
+
+static void who_is_of_a_container(void **state)
+{
+	static const char other[] =
+	    "1f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+	static const char *const texts[] = {
+	    "0::" POD SCOPE "\n",
+	    "0::/kubepods/burstable/pod1/" ID "\n",
+	    "0::/kubepods.slice/kubepods-pod1.slice/crio-" ID ".scope\n",
+	    "0::/kubepods.slice/kubepods-pod1.slice/crio-" ID ".scope/container\n",
+	    "0::/kubepods.slice/docker-" ID ".scope",
+	    "0::/system.slice/containerd.service/kubepods-pod1.slice:cri-containerd:" ID "\n",
+	    /* As a container with a cgroup namespace of its own sees its neighbours. */
+	    "0::/../cri-containerd-" ID ".scope\n",
+	    "0::/../" ID "\n",
+	    "0::/../../pod1/" ID "/a group/of its own\n",
+	    "12:pids:/\n7:memory,cpu:/kubepods/pod1/" ID "\n1:name=systemd:/\n",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		assert_true(text_names(texts[i], ID));
+		assert_false(text_names(texts[i], other));
+		/* A part of an id is none. */
+		assert_false(text_names(texts[i], "0f1e2d3c4b5a"));
+		assert_false(text_names(texts[i], ID + 1));
+		assert_false(text_names(texts[i], ""));
+	}
+	assert_false(text_names("0::/docker/" ID "0\n", ID));
+	assert_false(text_names("0::/docker/a" ID "\n", ID));
+	assert_false(text_names("0::/\n", ID));
+	assert_false(text_names("", ID));
+	assert_true(text_names("0::/docker/1" ID "\n0::/" ID, ID));
+	/* The text is no string. */
+	assert_false(cgroup_names_container("0::/" ID, 4 + strlen(ID) - 1, ID));
+}
+
 /* --- values ----------------------------------------------------------------------------------- */
 
 static const char v2_mounts[] = "30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
@@ -300,6 +340,7 @@ int main(void)
 	    cmocka_unit_test(path_of_a_controller),
 	    cmocka_unit_test(mount_that_shows_the_path),
 	    cmocka_unit_test(container_ids),
+	    cmocka_unit_test(who_is_of_a_container),
 	    cmocka_unit_test(v2_from_the_node),
 	    cmocka_unit_test(v2_inside_the_container),
 	    cmocka_unit_test(v1_and_hybrid),

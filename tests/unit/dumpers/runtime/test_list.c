@@ -127,7 +127,7 @@ static void all_but_this_program(void **state)
 	pid_t child = start_child(rename_child);
 	struct err e;
 
-	assert_int_equal(process_list_read(0, &list, &e), 0);
+	assert_int_equal(process_list_read(NULL, 0, &list, &e), 0);
 	end_child(child);
 	assert_null(find(&list, getpid()));
 	item = find(&list, child);
@@ -148,10 +148,10 @@ static void a_named_process(void **state)
 	_cleanup_process_list_ struct process_list list = {0}, none = {0};
 	struct err e;
 
-	assert_int_equal(process_list_read(getpid(), &list, &e), 0);
+	assert_int_equal(process_list_read(NULL, getpid(), &list, &e), 0);
 	assert_int_equal(list.count, 1);
 	assert_int_equal(list.v[0].verdict.blocker, BLOCKER_SELF);
-	assert_int_equal(process_list_read(2000000000, &none, &e), -ERR_NOT_FOUND);
+	assert_int_equal(process_list_read(NULL, 2000000000, &none, &e), -ERR_NOT_FOUND);
 	assert_int_equal(none.count, 0);
 }
 
@@ -161,7 +161,7 @@ static void pick_is_none_of_ours(void **state)
 	pid_t child = start_child(rename_child), picked = 0;
 	struct proc_status status;
 
-	assert_int_equal(process_pick(&picked, NULL, NULL), 0);
+	assert_int_equal(process_pick(NULL, &picked, NULL, NULL), 0);
 	end_child(child);
 	assert_true(picked > 0 && picked <= child);
 	for (pid_t pid = getpid(); pid > 0; pid = (pid_t)status.ppid) {
@@ -209,40 +209,41 @@ static int pick_under_a_shim(void)
 
 	shell = start_shell(tini, one);
 	for (int i = 0; i < 500 && picked <= shell; i++) {
-		if (process_pick(&picked, &above, NULL) < 0) return 20;
+		if (process_pick(NULL, &picked, &above, NULL) < 0) return 20;
 		usleep(10000);
 	}
 	if (!comm_is(picked, "sleep") || above != shell) return 21;
-	if (process_pick_named("sleep", &picked, NULL) || !comm_is(picked, "sleep")) return 22;
-	if (process_pick_named("^sleep [0-9]+$", &picked, NULL) || !comm_is(picked, "sleep"))
+	if (process_pick_named(NULL, "sleep", &picked, NULL) || !comm_is(picked, "sleep"))
+		return 22;
+	if (process_pick_named(NULL, "^sleep [0-9]+$", &picked, NULL) || !comm_is(picked, "sleep"))
 		return 23;
-	if (process_pick_named("tini", &picked, NULL) || picked != shell) return 24;
-	if (process_pick_named("17", &picked, NULL) || picked != 17) return 25;
-	if (process_pick_named("nosuch", &picked, NULL) != -ERR_NOT_FOUND) return 26;
-	if (process_pick_named("slee(p", &picked, NULL) != -ERR_USAGE) return 27;
+	if (process_pick_named(NULL, "tini", &picked, NULL) || picked != shell) return 24;
+	if (process_pick_named(NULL, "17", &picked, NULL) || picked != 17) return 25;
+	if (process_pick_named(NULL, "nosuch", &picked, NULL) != -ERR_NOT_FOUND) return 26;
+	if (process_pick_named(NULL, "slee(p", &picked, NULL) != -ERR_USAGE) return 27;
 	end_all();
 	shell = start_shell(sh, two);
 	/* Until both are what they shall be; before, they are the shell's copies. */
 	for (int i = 0; i < 500 && !strstr(e.text, "2 processes: "); i++, usleep(10000)) {
-		if (process_pick_named("sleep", &picked, &e) == 0) continue;
+		if (process_pick_named(NULL, "sleep", &picked, &e) == 0) continue;
 		if (e.code != ERR_USAGE) return 28;
 		if (strstr(e.text, " sh")) e.text[0] = '\0';
 	}
 	if (!strstr(e.text, " sleep, ")) return 32;
-	if (process_pick(&picked, &above, NULL) || picked != shell || above) return 29;
+	if (process_pick(NULL, &picked, &above, NULL) || picked != shell || above) return 29;
 	end_all();
 	/* The same under another name is no shim. */
 	shell = start_shell(other, one);
-	while (process_pick_named("sleep", &picked, NULL) || !comm_is(picked, "sleep"))
+	while (process_pick_named(NULL, "sleep", &picked, NULL) || !comm_is(picked, "sleep"))
 		usleep(10000);
 	usleep(100000);
-	if (process_pick(&picked, &above, NULL) || picked != shell || above) return 30;
+	if (process_pick(NULL, &picked, &above, NULL) || picked != shell || above) return 30;
 	end_all();
 	/* What a script runs just now is not meant. */
 	shell = start_shell(sh, loop);
 	usleep(1500000);
 	for (int i = 0; i < 50; i++, usleep(3000))
-		if (process_pick(&picked, &above, NULL) || picked != shell) return 31;
+		if (process_pick(NULL, &picked, &above, NULL) || picked != shell) return 31;
 	end_all();
 	return 0;
 }
@@ -256,16 +257,16 @@ static int pick_in_namespace(void)
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("proc", "/proc", "proc", 0, NULL) < 0)
 		return 10;
-	if (process_pick(&picked, NULL, NULL) != -ERR_NOT_FOUND) return 11;
+	if (process_pick(NULL, &picked, NULL, NULL) != -ERR_NOT_FOUND) return 11;
 	/* This very program, as one that idles in a container for others. */
 	child = start_child(rename_child);
-	if (process_pick(&picked, NULL, NULL) != -ERR_NOT_FOUND) return 12;
+	if (process_pick(NULL, &picked, NULL, NULL) != -ERR_NOT_FOUND) return 12;
 	end_child(child);
 	if (posix_spawnp(&child, "sleep", NULL, NULL, sleep, environ) != 0) return 13;
-	if (process_pick(&picked, NULL, NULL) != 0 || picked != child) return 14;
+	if (process_pick(NULL, &picked, NULL, NULL) != 0 || picked != child) return 14;
 	kill(child, SIGKILL);
 	waitid(P_PID, (id_t)child, &(siginfo_t){0}, WEXITED | WNOWAIT);
-	if (process_pick(&picked, NULL, NULL) != -ERR_NOT_FOUND) return 15;
+	if (process_pick(NULL, &picked, NULL, NULL) != -ERR_NOT_FOUND) return 15;
 	waitpid(child, NULL, 0);
 	return pick_under_a_shim();
 }
