@@ -146,6 +146,20 @@ def test_as_a_restricted_user(cluster, cluster_podsnap, pods_namespace):
     let_go(cluster_podsnap, pod, source)
 
 
+def test_by_a_sidecar(cluster, cluster_podsnap, pods_namespace):
+    """Whoever enters the pod by another way, as a user who may, comes for it, too."""
+    pod = CapturePod(cluster, pods_namespace, "beside", "deadlock", 2, shareProcessNamespace=True,
+                     containers=[container("app", "/targets/deadlock", "2"),
+                                 container("podsnap", "/podsnap-probe", "idle",
+                                           image=cluster.image("probe"))])
+    held, source = hold(cluster_podsnap, pod, "60s", "-v")
+    assert f"route sidecar: pod {pod.name}, container podsnap" in held.stderr
+    for route in ("sidecar", "exec"):
+        done = cluster_podsnap.run("stacks", source, "-n", pod.namespace, "--route=" + route)
+        assert done.text == held.text
+    let_go(cluster_podsnap, pod, source)
+
+
 def test_no_room_for_a_child(cluster, cluster_podsnap, pods_namespace):
     """Nothing stands still for as long as somebody likes to read: then there is no snapshot."""
     pod = CapturePod(cluster, pods_namespace, "full", "memory", 64, containers=[
