@@ -36,6 +36,7 @@ int answer_stacks(const struct options *options, struct buf *ret, struct err *e)
 	pid_t pid;
 	int r = capture_pick_pid(options, &pid, e);
 	if (!r) r = process_open(pid, &process, e);
+	if (!r) r = capture_check_rights(options, &process, e);
 	if (!r) r = snapshot_open_live(&process, &config, &snapshot, e);
 	if (!r) r = answer_stacks_of(options, snapshot, find_module_in_process, &process, ret, e);
 	return r;

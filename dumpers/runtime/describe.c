@@ -7,6 +7,7 @@
 #include "dumpers/proc/namespaces.h"
 #include "dumpers/proc/stat.h"
 #include "dumpers/proc/status.h"
+#include "dumpers/runtime/pids.h"
 #include "dumpers/runtime/runtime.h"
 
 #include <elf.h>
@@ -71,13 +72,13 @@ static void put_identity(struct description *d)
 	char state[2] = {s->state, '\0'}, started[RFC3339_SIZE];
 	uint64_t start_ns = proc_stat_start_ns(d->process->start_ticks);
 
-	json_kv_int(&d->j, "pid", d->process->pid);
+	json_kv_int(&d->j, "pid", process_own_pid(d->process->pid, s));
 	json_key(&d->j, "ns_pids");
 	json_array(&d->j);
 	for (size_t i = 0; i < s->nspid_count; i++)
 		json_uint(&d->j, s->nspid[i]);
 	json_array_end(&d->j);
-	json_kv_uint(&d->j, "ppid", s->ppid);
+	json_kv_uint(&d->j, "ppid", process_own_ppid(s));
 	json_kv_uint(&d->j, "tracer_pid", s->tracer_pid);
 	json_kv_string(&d->j, "name", s->name);
 	json_kv_string(&d->j, "state", state);

@@ -15,7 +15,8 @@ int process_summary_read(const struct process *p, struct process_summary *ret, s
 /*
  * Appends process.json, schema "podsnap.process/1": identity, start, program, command line,
  * environment, users and capabilities, namespaces, limits, control group, memory, signals, runtime.
- * What cannot be read is null, and named with its reason under "unreadable". Secrets in command
+ * Its own and its parent's number are those of its own pid namespace, "ns_pids" has those of ours
+ * on. What cannot be read is null, and named with its reason under "unreadable". Secrets in command
  * line and environment are masked unless show_secrets. -ERR_GONE when the process ended.
  */
 int process_describe_json(const struct process *p, bool show_secrets, struct buf *ret,

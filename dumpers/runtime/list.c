@@ -51,18 +51,6 @@ static int read_item(const struct process *p, const struct proc_status *status,
 	return 0;
 }
 
-/* The parent's number in the namespace of the child; 0 where that is another's. */
-static uint64_t own_ppid(const struct proc_status *child)
-{
-	_cleanup_process_ struct process p = PROCESS_INIT;
-	struct proc_status parent = {0};
-
-	if (!child->ppid || process_open((pid_t)child->ppid, &p, NULL) < 0 ||
-	    process_status(&p, &parent, NULL) < 0 || parent.nspid_count != child->nspid_count)
-		return 0;
-	return (uint64_t)process_own_pid(p.pid, &parent);
-}
-
 static int read_of_container(const struct process *p, const struct proc_status *status,
 			     struct process_item *ret, struct err *e)
 {
@@ -70,7 +58,7 @@ static int read_of_container(const struct process *p, const struct proc_status *
 
 	if (r < 0) return r;
 	ret->pid = process_own_pid(p->pid, status);
-	ret->ppid = own_ppid(status);
+	ret->ppid = process_own_ppid(status);
 	return 0;
 }
 

@@ -70,6 +70,17 @@ pid_t process_own_pid(pid_t pid, const struct proc_status *status)
 	return status->nspid_count ? (pid_t)status->nspid[status->nspid_count - 1] : pid;
 }
 
+uint64_t process_own_ppid(const struct proc_status *child)
+{
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	struct proc_status parent = {0};
+
+	if (!child->ppid || process_open((pid_t)child->ppid, &p, NULL) < 0 ||
+	    process_status(&p, &parent, NULL) < 0 || parent.nspid_count != child->nspid_count)
+		return 0;
+	return (uint64_t)process_own_pid(p.pid, &parent);
+}
+
 bool process_is_of_container(const struct process *p, const char *id)
 {
 	_cleanup_buf_ struct buf group = BUF_INIT(CGROUP_TEXT_MAX);

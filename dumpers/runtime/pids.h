@@ -20,6 +20,8 @@ int pids_list(struct pids *ret, struct err *e);
 bool process_is_kernel_thread(const struct process *p, const struct proc_status *status);
 /* As its own pid namespace numbers it. */
 pid_t process_own_pid(pid_t pid, const struct proc_status *status);
+/* Its parent's number in that namespace; 0 where the parent is of another. */
+uint64_t process_own_ppid(const struct proc_status *status);
 /* Is it of the container of that id? */
 bool process_is_of_container(const struct process *p, const char *id);
 

@@ -1,6 +1,7 @@
 """The way into pods by the agent of their node."""
 
 import copy
+import json
 
 import pytest
 
@@ -43,6 +44,8 @@ def test_what_runs_in_a_container(cluster, cluster_podsnap, shared, tmp_path, na
     assert_stacks(cluster_podsnap, tmp_path / "b")
     assert_stacks(cluster_podsnap, *pod.where, BY_AGENT)
     # Numbered as in the pod, not as on the node.
+    described = json.loads(bundles.entry(tmp_path / "b", "1-deadlock/process.json"))
+    assert (described["pid"], described["ppid"]) == (1, 0)
     assert listed(cluster_podsnap, *pod.where, BY_AGENT) == {1: DEADLOCK}
     assert doctor_report(cluster_podsnap, "node", *pod.where)["works"]
     assert_nothing_left(pod)
@@ -114,6 +117,16 @@ def test_libraries_are_the_targets(cluster, cluster_podsnap, shared, tmp_path):
     assert any(name.endswith("/libc.so.6") for name in modules), modules
     assert not any("missing" in name for name in modules), modules
     assert_stacks(cluster_podsnap, *pod.where, BY_AGENT)
+
+
+@pytest.mark.usefixtures("agent")
+def test_memory_limit_of_the_target_holds(cluster, cluster_podsnap, shared, tmp_path):
+    """The copy of the process counts there, wherever the probe is."""
+    pod = CapturePod(cluster, shared, "full", "memory", 195, containers=[
+        container("app", "/targets/memory", 195, resources={"limits": {"memory": "200Mi"}})])
+    said = refused(cluster_podsnap, "capture", *pod.where, BY_AGENT, "-o", tmp_path)
+    assert "memory limit leaves" in said
+    assert_nothing_left(pod)
 
 
 def test_each_capability_of_the_manifest_is_needed(cluster, cluster_podsnap, agent, shared):

@@ -59,7 +59,6 @@ def test_the_example_in_a_restricted_namespace(cluster, cluster_podsnap, tmp_pat
     assert listed(cluster_podsnap, *pod.where) == {pid_inside(pod.pid): DEADLOCK}
     assert doctor_report(cluster_podsnap, "sidecar", *pod.where)["works"]
     assert_nothing_left(pod)
-    # Its process ends when it is asked to, although it is none that a signal ends by itself.
     cluster.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
