@@ -2,7 +2,7 @@
 #include "base/log.h"
 #include "collector/bundle_source.h"
 #include "collector/local_answer.h"
-#include "collector/pod.h"
+#include "collector/pod_answers.h"
 #include "collector/source.h"
 #include "dumpers/snapshot/corefile.h"
 
@@ -39,6 +39,7 @@ static int run(struct command_call *call, struct err *e)
 {
 	_cleanup_source_ struct source source = {0};
 	_cleanup_buf_ struct buf text = BUF_INIT(ANSWER_MAX);
+	if (targets_are_several(call)) return pod_answers(call, "stacks", e);
 	int r = source_open(call, &source, e);
 	if (r) return r;
 	switch (source.kind) {
@@ -46,8 +47,7 @@ static int run(struct command_call *call, struct err *e)
 		r = answer_stacks(call->options, &text, e);
 		break;
 	case SOURCE_POD:
-		r = pod_answer(call->options, source.text, "stacks", &text, e);
-		break;
+		return pod_answers(call, "stacks", e);
 	case SOURCE_CORE:
 		r = from_core(call, &source, &text, e);
 		break;
@@ -61,10 +61,11 @@ static int run(struct command_call *call, struct err *e)
 const struct command cmd_stacks = {
     .name = "stacks",
     .verb = VERB_STACKS,
-    .usage = "[SOURCE]",
+    .usage = "[SOURCE]...",
     .summary = "every thread's stack, identical ones folded",
     .details =
-	"SOURCE is a pod, a core file or a bundle; without one, --pid names a local process.",
-    .operands_max = 1,
+	"SOURCE is a pod, a core file or a bundle; without one, -l, -A and --node select pods, "
+	"or --pid names a local process.",
+    .operands_max = PODS_MAX,
     .run = run,
 };

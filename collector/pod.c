@@ -37,7 +37,7 @@ static int read_list(const struct options *options, size_t id, const char *ret[L
 	return 0;
 }
 
-static int check_route(const struct options *options, struct err *e)
+int pod_check_route(const struct options *options, struct err *e)
 {
 	if (strcmp(option_string(options, OPT_ROUTE), "ephemeral") != 0 ||
 	    option_string(options, OPT_PROBE_IMAGE))
@@ -47,7 +47,8 @@ static int check_route(const struct options *options, struct err *e)
 			"name it with --probe-image, or in the configuration as kube.probe-image");
 }
 
-int pod_connect(const struct options *options, struct kube **ret, struct err *e)
+int pod_connect(const struct options *options, const struct kube *sibling, struct kube **ret,
+		struct err *e)
 {
 	const char *groups[LIST_MAX], *extras[LIST_MAX];
 	struct kube_options ko = {
@@ -68,6 +69,7 @@ int pod_connect(const struct options *options, struct kube **ret, struct err *e)
 	    .insecure_skip_tls_verify = option_bool(options, OPT_INSECURE_SKIP_TLS_VERIFY),
 	    .namespace_ = option_string(options, OPT_NAMESPACE),
 	    .cancel = &cancel_requested,
+	    .sibling = sibling,
 	};
 	/* The default is kube.h's, which allows a plugin more. */
 	if (option_is_set(options, OPT_REQUEST_TIMEOUT))
@@ -75,20 +77,6 @@ int pod_connect(const struct options *options, struct kube **ret, struct err *e)
 	int r = read_list(options, OPT_AS_GROUP, groups, &ko.as_group_count, e);
 	if (!r) r = read_list(options, OPT_AS_USER_EXTRA, extras, &ko.as_user_extra_count, e);
 	return r ? r : kube_open(&ko, ret, e);
-}
-
-int pod_open(const struct options *options, const char *source, struct kube **ret,
-	     struct pod_target *ret_target, struct err *e)
-{
-	_cleanup_kube_ struct kube *kube = NULL;
-	int r = check_route(options, e);
-	if (!r) r = pod_connect(options, &kube, e);
-	if (r) return r;
-	r = pod_select(kube, source, option_string(options, OPT_CONTAINER), ret_target, e);
-	if (r) return r;
-	if (ret_target->note[0]) log_info("%s", ret_target->note);
-	*ret = STEAL_PTR(kube);
-	return 0;
 }
 
 static void on_log(void *ctx, int level, const char *text)
@@ -199,20 +187,16 @@ static int answer_entry(struct bundle_output *out, const struct bundle_entry *en
 	return 0;
 }
 
-int pod_answer(const struct options *options, const char *source, const char *verb, struct buf *ret,
-	       struct err *e)
+int pod_answer(const struct options *options, struct kube *kube, const struct pod_target *target,
+	       const char *verb, struct buf *ret, struct err *e)
 {
-	_cleanup_kube_ struct kube *kube = NULL;
-	struct pod_target target;
-	int r = pod_open(options, source, &kube, &target, e);
-	if (r) return r;
 	struct answer_output a = {
 	    .out = {.frame = answer_frame, .entry = answer_entry},
 	    .plain = BUF_INIT(ANSWER_MAX + MIB),
 	};
 	struct pod_request request = {.verb = verb, .out = &a.out, .room_fd = -1};
 	struct wire_end end;
-	r = pod_run(kube, &target, options, &request, &end, e);
+	int r = pod_run(kube, target, options, &request, &end, e);
 	uint64_t last;
 	if (!r && (!a.have_entry || add_overflows(a.offset, a.size, &last) || last > a.plain.len)) {
 		r = err_set(e, ERR_PROTOCOL, "the probe gave no answer");

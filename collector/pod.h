@@ -5,11 +5,11 @@
 #include "collector/command.h"
 #include "exec/session.h"
 
-/* Opens the cluster. */
-int pod_connect(const struct options *options, struct kube **ret, struct err *e);
-/* The same, and picks pod and container; what was picked among several goes to the log. */
-int pod_open(const struct options *options, const char *source, struct kube **ret,
-	     struct pod_target *ret_target, struct err *e);
+/* Opens the cluster; sibling as in kube_options. */
+int pod_connect(const struct options *options, const struct kube *sibling, struct kube **ret,
+		struct err *e);
+/* -ERR_USAGE: the route that is asked for lacks what it needs. */
+int pod_check_route(const struct options *options, struct err *e);
 
 struct pod_request {
 	const char *verb; /* "capture" */
@@ -23,8 +23,8 @@ int pod_run(struct kube *kube, const struct pod_target *target, const struct opt
 	    const struct pod_request *request, struct wire_end *ret_end, struct err *e);
 
 /* A request whose answer is one entry "answer" of text or JSON. */
-int pod_answer(const struct options *options, const char *source, const char *verb, struct buf *ret,
-	       struct err *e);
+int pod_answer(const struct options *options, struct kube *kube, const struct pod_target *target,
+	       const char *verb, struct buf *ret, struct err *e);
 
 /* The probe inside this program, for a CPU; NULL if it has none. */
 const void *embedded_probe(uint16_t e_machine, size_t *ret_len);
