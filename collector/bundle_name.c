@@ -61,6 +61,6 @@ void bundle_name(const struct pod_target *target, const char *entry, time_t crea
 	int container_len = (int)MIN(strlen(target->container), 63u);
 	size_t max = (size_t)(NAME_BYTES_MAX - 3 - namespace_len - container_len - end_len);
 	short_pod(target->pod, MIN(max, sizeof pod - 1), pod, sizeof pod);
-	snprintf(ret, BUNDLE_FILE_NAME_MAX, "%.*s_%s_%.*s_%s", namespace_len, target->namespace_, pod,
-		 container_len, target->container, end);
+	snprintf(ret, BUNDLE_FILE_NAME_MAX, "%.*s_%s_%.*s_%s", namespace_len, target->namespace_,
+		 pod, container_len, target->container, end);
 }
