@@ -126,6 +126,18 @@ def test_one_that_fails_does_not_stop_the_others(cluster_podsnap, fleet, tmp_pat
     assert "error: no-shell: " in done.stderr
 
 
+def test_a_prefix_of_an_object_store(cluster_podsnap, cluster_minio, fleet, tmp_path):
+    bucket = cluster_minio.make_bucket("b-" + os.urandom(8).hex())
+    done = cluster_podsnap.run("capture", name_of(0), name_of(1), "-n", fleet, "--json", "-o",
+                               f"s3://{bucket}/in/", env=cluster_minio.environment())
+    places = [capture["bundle"] for capture in done.json()["captures"]]
+    assert sorted(places) == sorted(f"s3://{bucket}/{key}" for key in cluster_minio.keys(bucket))
+    for i, place in enumerate(places):
+        assert place.startswith(f"s3://{bucket}/in/{fleet}_{name_of(i)}_app_threads_")
+        cluster_minio.fetch(bucket, place.removeprefix(f"s3://{bucket}/"), tmp_path / str(i))
+        assert "whole" in cluster_podsnap.run("verify", tmp_path / str(i)).text
+
+
 def test_all_fail(cluster_podsnap, fleet, tmp_path):
     done = cluster_podsnap.run("capture", "-l", "shell=no", "-n", fleet, "-o", tmp_path, expect=1)
     assert rows(done.text)["no-shell", "app"][0] == "failed"
