@@ -107,6 +107,14 @@ void json_array_end(struct json *j)
 	close_level(j, false);
 }
 
+void json_document(struct json *j, const char *text, size_t len)
+{
+	before_value(j);
+	while (len > 0 && strchr(" \t\r\n", text[len - 1]))
+		len--;
+	if (!j->error) put(j, text, len);
+}
+
 /*
  * The well-formed UTF-8 character at p (Unicode table 3-7): its length in bytes, or minus the
  * length of the ill-formed part that one U+FFFD replaces (the longest start of a character).

@@ -36,6 +36,9 @@ void json_double(struct json *j, double value); /* three decimals; not finite: n
 void json_hex(struct json *j, uint64_t value);  /* "0x..." */
 void json_bool(struct json *j, bool value);
 void json_null(struct json *j);
+/* A value that is a whole JSON document already, as it is but for blanks at its end; not checked.
+ */
+void json_document(struct json *j, const char *text, size_t len);
 /* key and value in one. */
 void json_kv_string(struct json *j, const char *key, const char *value);
 void json_kv_uint(struct json *j, const char *key, uint64_t value);

@@ -7,11 +7,12 @@
 #include <string.h>
 
 /* Longer lines are cut; an err text and its context fit. */
-enum { LINE_MAX_BYTES = 2048, PREFIX_MAX_BYTES = 64 };
+enum { LINE_MAX_BYTES = 2048, SUBJECT_MAX_BYTES = 600, PREFIX_MAX_BYTES = SUBJECT_MAX_BYTES + 64 };
 
 static atomic_int current_level = LOG_INFO;
 static log_sink_fn current_sink;
 static void *current_sink_ctx;
+static _Thread_local char subject[SUBJECT_MAX_BYTES];
 
 void log_set_level(enum log_level level)
 {
@@ -29,9 +30,14 @@ void log_set_sink(log_sink_fn sink, void *ctx)
 	current_sink_ctx = ctx;
 }
 
+void log_set_subject(const char *text)
+{
+	snprintf(subject, sizeof(subject), "%s", text ? text : "");
+}
+
 /* Replaces C0 controls, DEL and the UTF-8 form of C1 controls (CSI is one): a terminal obeys them,
  * and the text may come from a hostile target. */
-static void sanitize(char *text)
+void log_sanitize(char *text)
 {
 	unsigned char *p = (unsigned char *)text;
 
@@ -53,44 +59,43 @@ static size_t write_prefix(char ret[PREFIX_MAX_BYTES], enum log_level level)
 {
 	const char *word = level == LOG_ERROR ? "error:" : level == LOG_WARN ? "warning:" : "";
 	const char *on = level == LOG_ERROR ? "\033[1;31m" : "\033[1;33m";
+	const char *colon = *subject ? ": " : "";
 	int n;
 
 	if (!*word)
-		n = snprintf(ret, PREFIX_MAX_BYTES, "podsnap: ");
+		n = snprintf(ret, PREFIX_MAX_BYTES, "podsnap: %s%s", subject, colon);
 	else if (want_colour())
-		n = snprintf(ret, PREFIX_MAX_BYTES, "podsnap: %s%s\033[0m ", on, word);
+		n = snprintf(ret, PREFIX_MAX_BYTES, "podsnap: %s%s\033[0m %s%s", on, word, subject,
+			     colon);
 	else
-		n = snprintf(ret, PREFIX_MAX_BYTES, "podsnap: %s ", word);
+		n = snprintf(ret, PREFIX_MAX_BYTES, "podsnap: %s %s%s", word, subject, colon);
 	return (size_t)n;
 }
 
-/* text is clean; one write(2), so that lines of several threads do not mix. */
-static void emit_stderr(const char *prefix, size_t prefix_len, const char *text)
+/* Lines are clean; one write(2), so that those of several threads do not mix. */
+static void write_stderr(const char *lines, size_t len)
 {
-	char line[PREFIX_MAX_BYTES + LINE_MAX_BYTES + 1];
-	size_t len = strlen(text);
 	ssize_t n;
 
-	memcpy(line, prefix, prefix_len);
-	memcpy(line + prefix_len, text, len);
-	line[prefix_len + len] = '\n';
 	do {
-		n = write(STDERR_FILENO, line, prefix_len + len + 1);
+		n = write(STDERR_FILENO, lines, len);
 	} while (n < 0 && errno == EINTR);
 }
 
-static void emit(enum log_level level, bool with_prefix, char *text)
+static void emit(enum log_level level, char *text)
 {
-	char prefix[PREFIX_MAX_BYTES] = "";
-	size_t prefix_len;
+	char line[PREFIX_MAX_BYTES + LINE_MAX_BYTES + 1];
+	size_t prefix_len, len = strlen(text);
 
-	sanitize(text);
+	log_sanitize(text);
 	if (current_sink) {
 		current_sink(current_sink_ctx, level, text);
-	} else {
-		prefix_len = with_prefix ? write_prefix(prefix, level) : 0;
-		emit_stderr(prefix, prefix_len, text);
+		return;
 	}
+	prefix_len = write_prefix(line, level);
+	memcpy(line + prefix_len, text, len);
+	line[prefix_len + len] = '\n';
+	write_stderr(line, prefix_len + len + 1);
 }
 
 void log_line(enum log_level level, const char *fmt, ...)
@@ -103,28 +108,50 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	emit(level, true, text);
+	emit(level, text);
 	errno = saved;
+}
+
+/* The next line of an advice, indented and without a prefix: a command or a YAML rule is there to
+ * be copied. Returns where the one after it begins. */
+static const char *advice_line(const char *advice, char ret[LINE_MAX_BYTES])
+{
+	size_t len = strcspn(advice, "\n");
+
+	snprintf(ret, LINE_MAX_BYTES, "  %.*s", (int)len, advice);
+	log_sanitize(ret);
+	return advice + len + (advice[len] == '\n');
 }
 
 static void say_with_advice(enum log_level level, const struct err *e)
 {
+	const char *text = e->text[0] ? e->text : err_info(e->code)->name;
 	const char *advice = err_advice(e);
-	char text[LINE_MAX_BYTES];
+	char line[LINE_MAX_BYTES], all[PREFIX_MAX_BYTES + ERR_TEXT_MAX + 4 * ERR_HINT_MAX];
+	size_t len;
 	int saved = errno;
 
-	log_line(level, "%s", e->text[0] ? e->text : err_info(e->code)->name);
-	if (advice && log_get_level() >= level) {
-		/* No prefix: a command or a YAML rule is there to be copied. */
+	if (log_get_level() < level) return;
+	if (!advice) advice = "";
+	if (current_sink) {
+		log_line(level, "%s", text);
 		while (*advice) {
-			size_t len = strcspn(advice, "\n");
-
-			snprintf(text, sizeof(text), "  %.*s", (int)len, advice);
-			emit(level, false, text);
-			advice += len;
-			if (*advice == '\n') advice++;
+			advice = advice_line(advice, line);
+			current_sink(current_sink_ctx, level, line);
 		}
+		errno = saved;
+		return;
 	}
+	snprintf(line, sizeof(line), "%s", text);
+	log_sanitize(line);
+	len = write_prefix(all, level);
+	len += (size_t)snprintf(all + len, sizeof(all) - len, "%s\n", line);
+	while (*advice) {
+		advice = advice_line(advice, line);
+		len += (size_t)snprintf(all + len, sizeof(all) - len, "%s\n", line);
+		if (len >= sizeof(all)) len = sizeof(all) - 1;
+	}
+	write_stderr(all, len);
 	errno = saved;
 }
 

@@ -17,6 +17,9 @@ void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 /* NULL sink restores stderr. Not thread-safe: call it before threads start. */
 void log_set_sink(log_sink_fn sink, void *ctx);
+/* What the lines of this thread are about, "web-1": stands before their text on stderr. Copied, at
+ * most 599 bytes; NULL: nothing. */
+void log_set_subject(const char *text);
 /* Thread-safe; a line is written by one write(2); control bytes of the text become '?'.
  * At most 2047 bytes of text. errno is kept. */
 void log_line(enum log_level level, const char *fmt, ...) _printf_(2, 3);
@@ -26,6 +29,9 @@ void log_line(enum log_level level, const char *fmt, ...) _printf_(2, 3);
 #define log_info(...) log_line(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
 #define log_trace(...) log_line(LOG_TRACE, __VA_ARGS__)
+
+/* Makes a text harmless to a terminal, as it is done to every line: control bytes become '?'. */
+void log_sanitize(char *text);
 
 /* "podsnap: error: TEXT" and, below it, the advice line by line. */
 void log_err(const struct err *e);

@@ -1,14 +1,31 @@
 #include "collector/cancel.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 
 atomic_bool cancel_requested;
 static volatile sig_atomic_t caught;
 static int event_fd = -1;
-static void (*volatile notify)(void *ctx);
-static void *volatile notify_ctx;
+/* More than there are captures at a time. */
+enum { WATCHES_MAX = 64 };
+static struct watch {
+	atomic_bool taken;
+	void (*fn)(void *ctx);
+	void *_Atomic ctx; /* NULL: fn is not to be called */
+} watches[WATCHES_MAX];
+static atomic_int calling; /* signal handlers that are at the watches now */
+
+static void call_watches(void)
+{
+	atomic_fetch_add(&calling, 1);
+	for (size_t i = 0; i < WATCHES_MAX; i++) {
+		void *ctx = atomic_load(&watches[i].ctx);
+		if (ctx) watches[i].fn(ctx);
+	}
+	atomic_fetch_sub(&calling, 1);
+}
 
 static void on_signal(int sig)
 {
@@ -18,8 +35,7 @@ static void on_signal(int sig)
 	atomic_store(&cancel_requested, true);
 	uint64_t one = 1;
 	(void)!write(event_fd, &one, sizeof one);
-	void (*fn)(void *) = notify;
-	if (fn) fn(notify_ctx);
+	call_watches();
 	errno = saved;
 }
 
@@ -36,11 +52,29 @@ int cancel_catch_signals(struct err *e)
 	return 0;
 }
 
-void cancel_notify(void (*fn)(void *ctx), void *ctx)
+int cancel_watch(void (*fn)(void *ctx), void *ctx, struct err *e)
 {
-	notify = NULL;
-	notify_ctx = ctx;
-	notify = fn;
+	for (size_t i = 0; i < WATCHES_MAX; i++) {
+		if (atomic_exchange(&watches[i].taken, true)) continue;
+		watches[i].fn = fn;
+		atomic_store(&watches[i].ctx, ctx);
+		/* The handler may have been and gone. */
+		if (atomic_load(&cancel_requested)) fn(ctx);
+		return 0;
+	}
+	return err_set(e, ERR_INTERNAL, "more than %d wait for a signal", WATCHES_MAX);
+}
+
+void cancel_unwatch(void *ctx)
+{
+	for (size_t i = 0; i < WATCHES_MAX; i++) {
+		if (!ctx || atomic_load(&watches[i].ctx) != ctx) continue;
+		atomic_store(&watches[i].ctx, NULL);
+		/* Never in the thread that handles signals: there the handler has returned. */
+		while (atomic_load(&calling))
+			sched_yield();
+		atomic_store(&watches[i].taken, false);
+	}
 }
 
 int cancel_fd(void)

@@ -15,8 +15,11 @@ extern atomic_bool cancel_requested;
 int cancel_fd(void);
 /* The signal, or 0. */
 int cancel_signal(void);
-/* fn(ctx) is called in the signal's handler, so only what is safe there; fn NULL: no longer. */
-void cancel_notify(void (*fn)(void *ctx), void *ctx);
+/* fn(ctx) is called in the signal's handler, so only what is safe there, or at once if the signal
+ * came before. From any thread; ctx names the watch. */
+int cancel_watch(void (*fn)(void *ctx), void *ctx, struct err *e);
+/* Once it returned, fn is not called any more. Nothing if there is no such watch. */
+void cancel_unwatch(void *ctx);
 /* 0, or -ERR_CANCELLED when a signal came. */
 int cancel_check(struct err *e);
 

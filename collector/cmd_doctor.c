@@ -137,7 +137,7 @@ static int run(struct command_call *call, struct err *e)
 	_cleanup_buf_ struct buf text = BUF_INIT(TEXT_MAX);
 	int r = source_open(call, &source, e);
 	if (!r) r = check_source(&source, e);
-	if (!r) r = pod_connect(call->options, &kube, e);
+	if (!r) r = pod_connect(call->options, NULL, &kube, e);
 	if (!r) r = doctor_examine(kube, call->options, source.text, &d, e);
 	if (r) return r;
 	if (d.target.note[0]) log_info("%s", d.target.note);

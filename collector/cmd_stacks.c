@@ -2,7 +2,7 @@
 #include "base/log.h"
 #include "collector/archive_source.h"
 #include "collector/local_answer.h"
-#include "collector/pod.h"
+#include "collector/pod_answers.h"
 #include "collector/pod_held.h"
 #include "collector/source.h"
 #include "dumpers/snapshot/corefile.h"
@@ -44,11 +44,9 @@ static int from_bundle(struct command_call *call, struct source *source, struct 
 	return from_archive(call, &archive, ret, e);
 }
 
-static int from_pod(struct command_call *call, const char *source, struct buf *ret, struct err *e)
+static int from_held(struct command_call *call, const char *source, struct buf *ret, struct err *e)
 {
 	struct pod_held *held;
-	if (!pod_held_is_meant(call->options, source))
-		return pod_answer(call->options, source, "stacks", ret, e);
 	int r = pod_held_open(call->options, source, &held, e);
 	if (r) return r;
 	r = from_archive(call, pod_held_archive(held), ret, e);
@@ -56,18 +54,30 @@ static int from_pod(struct command_call *call, const char *source, struct buf *r
 	return r;
 }
 
+static int from_several(struct command_call *call, struct err *e)
+{
+	if (!option_int(call->options, OPT_HOLD)) return pod_answers(call, "stacks", e);
+	err_set(e, ERR_USAGE, "--hold keeps the snapshot of one pod");
+	return err_hint(e, "Name that pod, and no others.");
+}
+
 static int run(struct command_call *call, struct err *e)
 {
 	_cleanup_source_ struct source source = {0};
 	_cleanup_buf_ struct buf text = BUF_INIT(ANSWER_MAX);
+	if (targets_are_several(call)) return from_several(call, e);
 	int r = source_open(call, &source, e);
 	if (r) return r;
+	if (source.kind != SOURCE_POD && option_int(call->options, OPT_HOLD))
+		return err_set(e, ERR_USAGE, "--hold keeps the snapshot of a pod");
 	switch (source.kind) {
 	case SOURCE_LOCAL:
 		r = answer_stacks(call->options, &text, e);
 		break;
 	case SOURCE_POD:
-		r = from_pod(call, source.text, &text, e);
+		if (!pod_held_is_meant(call->options, source.text))
+			return pod_answers(call, "stacks", e);
+		r = from_held(call, source.text, &text, e);
 		break;
 	case SOURCE_CORE:
 		r = from_core(call, &source, &text, e);
@@ -82,10 +92,11 @@ static int run(struct command_call *call, struct err *e)
 const struct command cmd_stacks = {
     .name = "stacks",
     .verb = VERB_STACKS,
-    .usage = "[SOURCE]",
+    .usage = "[SOURCE]...",
     .summary = "every thread's stack, identical ones folded",
     .details =
-	"SOURCE is a pod, a core file or a bundle; without one, --pid names a local process.",
-    .operands_max = 1,
+	"SOURCE is a pod, a core file or a bundle; without one, -l, -A and --node select pods, "
+	"or --pid names a local process.",
+    .operands_max = PODS_MAX,
     .run = run,
 };

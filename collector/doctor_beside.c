@@ -84,7 +84,7 @@ static int ask_probe(struct doctor *d, struct kube *k, const struct options *opt
 		doctor_note(d, 1u << route, "not checked: what its probe may do (--no-exec)");
 		return 0;
 	}
-	int r = pod_answer_by(k, &d->target, options, "check", &route, &text, &why);
+	int r = pod_answer(k, &d->target, options, "check", &route, &text, &why);
 	if (!r) r = take_answer(d, route, &text, &why);
 	if (r && is_failure(r)) {
 		if (e) *e = why;

@@ -37,7 +37,8 @@ static int read_list(const struct options *options, size_t id, const char *ret[L
 	return 0;
 }
 
-int pod_connect(const struct options *options, struct kube **ret, struct err *e)
+int pod_connect(const struct options *options, const struct kube *sibling, struct kube **ret,
+		struct err *e)
 {
 	const char *groups[LIST_MAX], *extras[LIST_MAX];
 	struct kube_options ko = {
@@ -58,6 +59,7 @@ int pod_connect(const struct options *options, struct kube **ret, struct err *e)
 	    .insecure_skip_tls_verify = option_bool(options, OPT_INSECURE_SKIP_TLS_VERIFY),
 	    .namespace_ = option_string(options, OPT_NAMESPACE),
 	    .cancel = &cancel_requested,
+	    .sibling = sibling,
 	};
 	/* The default is kube.h's, which allows a plugin more. */
 	if (option_is_set(options, OPT_REQUEST_TIMEOUT))
@@ -65,20 +67,6 @@ int pod_connect(const struct options *options, struct kube **ret, struct err *e)
 	int r = read_list(options, OPT_AS_GROUP, groups, &ko.as_group_count, e);
 	if (!r) r = read_list(options, OPT_AS_USER_EXTRA, extras, &ko.as_user_extra_count, e);
 	return r ? r : kube_open(&ko, ret, e);
-}
-
-int pod_open(const struct options *options, const char *source, struct kube **ret,
-	     struct pod_target *ret_target, struct err *e)
-{
-	_cleanup_kube_ struct kube *kube = NULL;
-	int r = routes_check(options, e);
-	if (!r) r = pod_connect(options, &kube, e);
-	if (r) return r;
-	r = pod_select(kube, source, option_string(options, OPT_CONTAINER), ret_target, e);
-	if (r) return r;
-	if (ret_target->note[0]) log_info("%s", ret_target->note);
-	*ret = STEAL_PTR(kube);
-	return 0;
 }
 
 static void on_log(void *ctx, int level, const char *text)
@@ -150,8 +138,8 @@ static int answer_entry(struct bundle_output *out, const struct bundle_entry *en
 	return 0;
 }
 
-int pod_answer_by(struct kube *kube, const struct pod_target *target, const struct options *options,
-		  const char *verb, const enum route *route, struct buf *ret, struct err *e)
+int pod_answer(struct kube *kube, const struct pod_target *target, const struct options *options,
+	       const char *verb, const enum route *route, struct buf *ret, struct err *e)
 {
 	struct answer_output a = {
 	    .out = {.frame = answer_frame, .entry = answer_entry},
@@ -167,13 +155,4 @@ int pod_answer_by(struct kube *kube, const struct pod_target *target, const stru
 	if (!r) r = buf_append(ret, a.plain.data + a.offset, a.size, e);
 	buf_done(&a.plain);
 	return r;
-}
-
-int pod_answer(const struct options *options, const char *source, const char *verb, struct buf *ret,
-	       struct err *e)
-{
-	_cleanup_kube_ struct kube *kube = NULL;
-	struct pod_target target;
-	int r = pod_open(options, source, &kube, &target, e);
-	return r ? r : pod_answer_by(kube, &target, options, verb, NULL, ret, e);
 }

@@ -6,11 +6,9 @@
 #include "collector/routes.h"
 #include "exec/session.h"
 
-/* Opens the cluster. */
-int pod_connect(const struct options *options, struct kube **ret, struct err *e);
-/* The same, and picks pod and container; what was picked among several goes to the log. */
-int pod_open(const struct options *options, const char *source, struct kube **ret,
-	     struct pod_target *ret_target, struct err *e);
+/* Opens the cluster; sibling as in kube_options. */
+int pod_connect(const struct options *options, const struct kube *sibling, struct kube **ret,
+		struct err *e);
 
 struct pod_request {
 	const char *verb;        /* "capture" */
@@ -27,13 +25,10 @@ struct pod_request {
 int pod_run(struct kube *kube, const struct pod_target *target, const struct options *options,
 	    const struct pod_request *request, struct wire_end *ret_end, struct err *e);
 
-/* A request whose answer is one entry "answer" of text or JSON. */
-int pod_answer(const struct options *options, const char *source, const char *verb, struct buf *ret,
-	       struct err *e);
-
-/* The same of a pod that is open, by one route only (NULL: as the options say). */
-int pod_answer_by(struct kube *kube, const struct pod_target *target, const struct options *options,
-		  const char *verb, const enum route *route, struct buf *ret, struct err *e);
+/* A request whose answer is one entry "answer" of text or JSON; by one route only (NULL: as the
+ * options say). */
+int pod_answer(struct kube *kube, const struct pod_target *target, const struct options *options,
+	       const char *verb, const enum route *route, struct buf *ret, struct err *e);
 
 /* The probe inside this program, for a CPU; NULL if it has none. */
 const void *embedded_probe(uint16_t e_machine, size_t *ret_len);

@@ -12,14 +12,14 @@
 #define ENDED_WAIT_NS (10ull * NS_PER_S)
 #define CUT_WAIT_NS (3ull * NS_PER_S)
 
-int pod_evidence_open(const struct options *options, const char *source, struct pod_evidence *ret,
-		      struct err *e)
+int pod_evidence_open(const struct options *options, struct kube *kube,
+		      const struct pod_target *target, struct pod_evidence *ret, struct err *e)
 {
 	struct err why;
-	int r = pod_open(options, source, &ret->kube, &ret->target, e);
-	if (r) return r;
 	ret->options = options;
-	r = audit_whoami(ret->kube, &ret->who, &why);
+	ret->kube = kube;
+	ret->target = *target;
+	int r = audit_whoami(ret->kube, &ret->who, &why);
 	if (r == -ERR_CANCELLED) return err_set(e, ERR_CANCELLED, "cancelled");
 	if (r) log_debug("whom the API server takes us for is unknown: %s", why.text);
 	ret->meta = (struct meta_pod){.target = &ret->target,
@@ -33,7 +33,6 @@ void pod_evidence_done(struct pod_evidence *p)
 {
 	evidence_free(p->evidence);
 	cJSON_Delete(p->who);
-	kube_free(p->kube);
 }
 
 /* Waits longest where the probe was killed, as all of a container is. */

@@ -9,7 +9,7 @@
 
 struct pod_evidence {
 	const struct options *options;
-	struct kube *kube;
+	struct kube *kube; /* borrowed */
 	struct pod_target target;
 	struct evidence *evidence;
 	cJSON *who;
@@ -17,10 +17,9 @@ struct pod_evidence {
 	char ended[256];      /* how the container ended during the capture; "" if it did not */
 };
 
-/* Opens the cluster, picks pod and container, and asks what is needed before a capture. *ret stays
- * where it is. */
-int pod_evidence_open(const struct options *options, const char *source, struct pod_evidence *ret,
-		      struct err *e);
+/* Asks what is needed before a capture. kube is borrowed; *ret stays where it is. */
+int pod_evidence_open(const struct options *options, struct kube *kube,
+		      const struct pod_target *target, struct pod_evidence *ret, struct err *e);
 void pod_evidence_done(struct pod_evidence *p); /* of a zeroed one, too */
 #define _cleanup_pod_evidence_ _cleanup_(pod_evidence_done)
 

@@ -61,12 +61,23 @@ static int start(struct pod_held *p, struct err *e)
 	return r;
 }
 
+static int select_pod(struct pod_held *p, const char *source, struct err *e)
+{
+	int r = routes_check(p->options, e);
+	if (!r) r = pod_connect(p->options, NULL, &p->kube, e);
+	if (!r)
+		r = pod_select(p->kube, source, option_string(p->options, OPT_CONTAINER),
+			       &p->target, e);
+	if (!r && p->target.note[0]) log_info("%s", p->target.note);
+	return r;
+}
+
 static int open_pod(struct pod_held *p, const char *source, struct err *e)
 {
 	_cleanup_free_ char *pod = NULL;
 	bool named, ends = option_is_set(p->options, OPT_HOLD) && !option_int(p->options, OPT_HOLD);
 	int r = split(source, &pod, &named, p->token, e);
-	if (!r) r = pod_open(p->options, pod, &p->kube, &p->target, e);
+	if (!r) r = select_pod(p, pod, e);
 	p->keep = named ? !ends : option_int(p->options, OPT_HOLD) > 0;
 	if (!r) r = held_new(p->keep, &p->held, e);
 	if (r) return r;

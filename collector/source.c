@@ -56,6 +56,13 @@ int source_open_bundle(const char *path, struct source *ret, struct err *e)
 	return 0;
 }
 
+bool source_is_file(const char *text)
+{
+	struct stat st;
+	if (text[0] == '/' || !strncmp(text, "./", 2) || !strncmp(text, "../", 3)) return true;
+	return !pod_source_is_typed(text) && !stat(text, &st) && S_ISREG(st.st_mode);
+}
+
 int source_open(const struct command_call *call, struct source *ret, struct err *e)
 {
 	if (!call->operand_count) {
@@ -73,11 +80,7 @@ int source_open(const struct command_call *call, struct source *ret, struct err 
 		return err_set(e, ERR_UNSUPPORTED,
 			       "%s: a URL cannot be a source yet; fetch the file first", text);
 	}
-	struct stat st;
-	bool is_path = text[0] == '/' || !strncmp(text, "./", 2) || !strncmp(text, "../", 3);
-	if (is_path || (!pod_source_is_typed(text) && !stat(text, &st) && S_ISREG(st.st_mode))) {
-		return open_file(text, ret, e);
-	}
+	if (source_is_file(text)) return open_file(text, ret, e);
 	*ret = (struct source){.kind = SOURCE_POD, .text = text};
 	return 0;
 }

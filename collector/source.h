@@ -20,6 +20,8 @@ struct source {
  * else a pod. "pod/X" and "./X" force it. Without an operand --pid names a local process.
  */
 int source_open(const struct command_call *call, struct source *ret, struct err *e);
+/* Does the operand mean a file rather than a pod? */
+bool source_is_file(const char *text);
 /* Opens a file that must be a bundle. */
 int source_open_bundle(const char *path, struct source *ret, struct err *e);
 void source_done(struct source *s);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/rfc3339.h"
+#include "collector/bundle_name.h"
 #include "collector/cancel.h"
 #include "upload/sink.h"
 
@@ -9,7 +10,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { QUEUE_BYTES = 8 << 20, HELD_FRAMES_MAX = 4 };
+/* Of all stores that are open at a time, of one, and what lets a frame in while another is written.
+ */
+enum { QUEUES_BYTES = 16 << 20, QUEUE_MAX = 8 << 20, QUEUE_MIN = 2 << 20 };
+enum { HELD_FRAMES_MAX = 4 };
 
 struct held_frame {
 	struct bundle_frame frame;
@@ -20,6 +24,7 @@ struct store {
 	struct bundle_output out; /* first */
 	const struct options *options;
 	const struct meta_pod *pod;
+	size_t queue_bytes;
 	bool verify;                             /* what came over a network */
 	struct held_frame held[HELD_FRAMES_MAX]; /* came before the first entry */
 	size_t held_count;
@@ -35,38 +40,6 @@ static int write_to_sink(void *ctx, const void *data, size_t len, struct err *e)
 	return sink_write(((struct store *)ctx)->sink, data, len, e);
 }
 
-/* "<pid>-<comm>/process.json" -> comm */
-static void process_name(const struct bundle_entry *entry, char *ret, size_t ret_size)
-{
-	const char *dash = strchr(entry->name, '-');
-	const char *slash = strchr(entry->name, '/');
-	if (!dash || !slash || dash > slash) {
-		snprintf(ret, ret_size, "process");
-		return;
-	}
-	snprintf(ret, ret_size, "%.*s", (int)(slash - dash - 1), dash + 1);
-}
-
-static void bundle_name(const struct store *s, const struct bundle_entry *first, char *ret,
-			size_t ret_size)
-{
-	char process[64], when[RFC3339_SIZE], stamp[RFC3339_SIZE];
-	process_name(first, process, sizeof process);
-	rfc3339_utc(s->created, when);
-	char *to = stamp;
-	for (const char *c = when; *c; c++) {
-		if (*c != '-' && *c != ':') *to++ = *c;
-	}
-	*to = 0;
-	if (s->pod) {
-		const struct pod_target *t = s->pod->target;
-		snprintf(ret, ret_size, "%s_%s_%s_%s_%s.podsnap.tar.zst", t->namespace_, t->pod,
-			 t->container, process, stamp);
-	} else {
-		snprintf(ret, ret_size, "local_%s_%s.podsnap.tar.zst", process, stamp);
-	}
-}
-
 static void cancel_sink(void *sink)
 {
 	sink_cancel(sink);
@@ -74,8 +47,8 @@ static void cancel_sink(void *sink)
 
 static int open_sink(struct store *s, const struct bundle_entry *first, struct err *e)
 {
-	char name[1024];
-	bundle_name(s, first, name, sizeof name);
+	char name[BUNDLE_FILE_NAME_MAX];
+	bundle_name(s->pod ? s->pod->target : NULL, first->name, s->created, name);
 	struct sink_config config = {
 	    .name = name,
 	    .force = option_bool(s->options, OPT_FORCE),
@@ -89,12 +62,13 @@ static int open_sink(struct store *s, const struct bundle_entry *first, struct e
 	struct sink *inner = NULL;
 	int r = sink_open(option_string(s->options, OPT_OUTPUT), &config, &inner, e);
 	if (r) return r;
-	r = sink_threaded(inner, QUEUE_BYTES, &s->sink, e);
+	r = sink_threaded(inner, s->queue_bytes, &s->sink, e);
 	if (r) {
 		sink_free(inner);
 		return r;
 	}
-	cancel_notify(cancel_sink, s->sink);
+	r = cancel_watch(cancel_sink, s->sink, e);
+	if (r) return r;
 	struct epoll_event event = {.events = EPOLLIN};
 	if (epoll_ctl(s->room_fd, EPOLL_CTL_ADD, sink_wakeup_fd(s->sink), &event)) {
 		return err_errno(e, "epoll_ctl");
@@ -165,13 +139,14 @@ static int take_entry(struct bundle_output *out, const struct bundle_entry *entr
 }
 
 int store_new(struct store **ret, const struct options *options, const struct meta_pod *pod,
-	      struct err *e)
+	      size_t at_a_time, struct err *e)
 {
 	struct store *s = calloc(1, sizeof *s);
 	if (!s) return err_set(e, ERR_NO_MEMORY, "no memory");
 	s->out = (struct bundle_output){.frame = take_frame, .entry = take_entry};
 	s->options = options;
 	s->pod = pod;
+	s->queue_bytes = MIN(MAX(QUEUES_BYTES / at_a_time, (size_t)QUEUE_MIN), (size_t)QUEUE_MAX);
 	s->verify = pod != NULL;
 	s->created = time(NULL);
 	s->room_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -189,7 +164,7 @@ void store_free(struct store *s)
 	for (size_t i = 0; i < s->held_count; i++)
 		free(s->held[i].data);
 	assembler_free(s->assembler);
-	cancel_notify(NULL, NULL);
+	cancel_unwatch(s->sink);
 	sink_free(s->sink);
 	close(s->room_fd);
 	free(s);

@@ -12,9 +12,10 @@
 
 struct store;
 /* pod (borrowed) NULL: a process of this machine; else frames come over a network, and are checked
- * before they are written. */
+ * before they are written. at_a_time: how many stores are open at once, which share what their
+ * queues may hold. */
 int store_new(struct store **ret, const struct options *options, const struct meta_pod *pod,
-	      struct err *e);
+	      size_t at_a_time, struct err *e);
 /* Aborts unless store_commit succeeded; NULL-safe. */
 void store_free(struct store *s);
 /* Where the producer emits to. */

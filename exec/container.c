@@ -199,7 +199,7 @@ static const char *unscheduled_message(const cJSON *pod)
 	return "";
 }
 
-static int check_pod(const cJSON *pod, const struct pod_target *t, struct err *e)
+int pod_check(const cJSON *pod, const struct pod_target *t, struct err *e)
 {
 	const char *phase = json_doc_text(pod, "status.phase"), *why;
 	const cJSON *selector = json_doc_get(pod, "spec.nodeSelector");
@@ -265,12 +265,9 @@ static void copy_id(struct pod_target *t, const char *id)
 		snprintf(t->container_id, sizeof(t->container_id), "%s", id);
 }
 
-int container_choose(const cJSON *pod, const char *container, struct pod_target *ret, struct err *e)
+int pod_identify(const cJSON *pod, struct pod_target *ret, struct err *e)
 {
 	struct pod_target t = {0};
-	const char *name = NULL;
-	const cJSON *status;
-	int r;
 
 	copy_text(t.namespace_, sizeof(t.namespace_), pod, "metadata.namespace");
 	copy_text(t.pod, sizeof(t.pod), pod, "metadata.name");
@@ -279,7 +276,18 @@ int container_choose(const cJSON *pod, const char *container, struct pod_target 
 	/* They become parts of paths. */
 	if (!kube_name_is_valid(t.pod) || !kube_name_is_valid(t.namespace_))
 		return err_set(e, ERR_SERVER, "the server's pod has no valid name");
-	r = check_pod(pod, &t, e);
+	*ret = t;
+	return 0;
+}
+
+int container_choose(const cJSON *pod, const char *container, struct pod_target *ret, struct err *e)
+{
+	struct pod_target t;
+	const char *name = NULL;
+	const cJSON *status;
+	int r = pod_identify(pod, &t, e);
+
+	if (r == 0) r = pod_check(pod, &t, e);
 	if (r == 0) r = choose(pod, container, &name, t.note, sizeof(t.note), e);
 	if (r < 0) return r;
 	if (!kube_name_is_valid(name))

@@ -27,6 +27,11 @@ int container_each(const cJSON *pod,
  * the kubelet says, "container app ended: OOMKilled, exit status 137". */
 bool container_ended(const cJSON *pod, const char *name, const char *id, char *ret, size_t size);
 
+/* Fills *ret but for the container. -ERR_SERVER: no pod. */
+int pod_identify(const cJSON *pod, struct pod_target *ret, struct err *e);
+/* 0, or why none of its containers can be entered, as container_choose says it. */
+int pod_check(const cJSON *pod, const struct pod_target *t, struct err *e);
+
 /*
  * Fills *ret from a pod; container as for pod_select. note is set when containers were to choose
  * from. -ERR_NOT_FOUND: no such container (the hint lists those there are), the pod waits for a

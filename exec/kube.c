@@ -36,6 +36,7 @@ static int set_up(struct kube *k, const struct kube_options *options, struct err
 {
 	int r = kubeconfig_load(options, &k->access, e);
 
+	if (r == 0) r = kube_share_join(k, options->sibling, e);
 	if (r < 0) return r;
 	buf_init(&k->authorization, CREDENTIAL_FILE_MAX);
 	k->request_timeout_ns =
@@ -63,6 +64,7 @@ void kube_free(struct kube *k)
 {
 	if (!k) return;
 	http_free(k->http);
+	kube_share_leave(k);
 	kube_access_done(&k->access);
 	buf_wipe(&k->authorization);
 	buf_done(&k->authorization);
@@ -336,4 +338,15 @@ int pod_select(struct kube *k, const char *source, const char *container, struct
 	       struct err *e)
 {
 	return pod_select_from(kube_get_from, k, k->namespace_, source, container, ret, e);
+}
+
+int pods_query(struct kube *k, const struct pod_query *query, struct pod_set *set, struct err *e)
+{
+	return pods_query_from(kube_get_from, k, k->namespace_, query, set, e);
+}
+
+int pods_source(struct kube *k, const char *source, const struct pod_query *query,
+		struct pod_set *set, struct err *e)
+{
+	return pods_source_from(kube_get_from, k, k->namespace_, source, query, set, e);
 }

@@ -23,8 +23,12 @@ struct kube_options { /* NULL or 0: not given */
 	const char *namespace_;
 	uint64_t request_timeout_ns; /* of one request, and of a credential plugin */
 	const atomic_bool *cancel;   /* ends requests, waits and plugins with -ERR_CANCELLED */
+	/* Another client by the same options, from which this one takes what a credential plugin
+	 * printed, and to which it gives that, too: the plugin is run once for all of them. */
+	const struct kube *sibling;
 };
 
+/* One thread's at a time; siblings may be used at once. */
 struct kube;
 /* -ERR_NOT_FOUND no configuration, -ERR_CORRUPT malformed (file:line), -ERR_AUTH expired client
  * certificate (named, with its date). Makes no request. */
@@ -74,6 +78,40 @@ int pod_select(struct kube *k, const char *source, const char *container, struct
 	       struct err *e);
 /* True if the text is TYPE/NAME of a TYPE that pod_select takes. */
 bool pod_source_is_typed(const char *source);
+
+/* Which pods, and which of their containers. */
+struct pod_query {
+	const char *labels; /* a selector as kubectl takes it; NULL: any */
+	const char *node;   /* NULL: any */
+	bool all_namespaces;
+	const char *container; /* as for pod_select */
+	bool all_containers;   /* each but ephemeral and init ones that end */
+};
+enum { PODS_MAX = 1000 };
+/* What was selected. */
+struct pod_choice {
+	/* Where why is set, only what is known of pod, namespace and container; of a source that
+	 * was not found, pod is the source. */
+	struct pod_target target;
+	struct err why;   /* code 0: it can be entered */
+	bool not_running; /* why says that the pod, or its container, does not run */
+};
+struct pod_set {
+	struct pod_choice *items; /* in the server's order; none twice */
+	size_t count;
+};
+void pod_set_done(struct pod_set *set);
+#define _cleanup_pod_set_ _cleanup_(pod_set_done)
+/*
+ * Adds the pods that the query selects; those that do not run, too. -ERR_NOT_FOUND: there are none;
+ * -ERR_LIMIT: more than PODS_MAX containers.
+ */
+int pods_query(struct kube *k, const struct pod_query *query, struct pod_set *set, struct err *e);
+/* Adds the pod of a source (pod_select). Only what would be the same for each other source is an
+ * error: -ERR_CANCELLED, -ERR_USAGE, -ERR_LIMIT. */
+int pods_source(struct kube *k, const char *source, const struct pod_query *query,
+		struct pod_set *set, struct err *e);
+
 /* The name of the pod that is named itself; NULL if one is picked. Borrowed from source. */
 const char *pod_source_name(const char *source);
 

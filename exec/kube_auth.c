@@ -50,7 +50,7 @@ static void take_credential(struct kube *k, struct plugin_credential *c)
 	*c = old;
 }
 
-static int run_plugin(struct kube *k, struct err *e)
+static int run_plugin(const struct kube *k, struct plugin_credential *ret, struct err *e)
 {
 	const struct kube_access *a = &k->access;
 	struct plugin_cluster cluster = {.server = a->server,
@@ -67,14 +67,101 @@ static int run_plugin(struct kube *k, struct err *e)
 		r = certificate_check(c.cert.data, c.cert.len, a->plugin->origin, e);
 	if (r == 0 && c.cert.len > 0)
 		r = key_check(c.cert.data, c.cert.len, c.key.data, c.key.len, a->plugin->origin, e);
+	if (r < 0) return r;
+	*ret = c;
+	c = (struct plugin_credential){0};
+	return 0;
+}
+
+static int copy_credential(const struct plugin_credential *from, struct plugin_credential *ret,
+			   struct err *e)
+{
+	_cleanup_(plugin_credential_done) struct plugin_credential c = {
+	    .cert = BUF_INIT(CREDENTIAL_FILE_MAX),
+	    .key = BUF_INIT(CREDENTIAL_FILE_MAX),
+	    .expires = from->expires,
+	};
+	int r = 0;
+
+	if (from->token && !(c.token = strdup(from->token))) r = no_memory(e);
+	if (r == 0 && from->cert.len > 0)
+		r = buf_append(&c.cert, from->cert.data, from->cert.len, e);
+	if (r == 0 && from->key.len > 0) r = buf_append(&c.key, from->key.data, from->key.len, e);
+	if (r < 0) return r;
+	*ret = c;
+	c = (struct plugin_credential){0};
+	return 0;
+}
+
+static bool has_expired(time_t expires)
+{
+	return expires != 0 && time(NULL) >= expires;
+}
+
+/* Under the share's lock: what a sibling has had printed since, else the plugin is run. */
+static int renew_shared(struct kube *k, struct plugin_credential *ret, struct err *e)
+{
+	struct plugin_share *share = k->share;
+	int r = 0;
+
+	if (share->run == k->run || has_expired(share->credential.expires)) {
+		struct plugin_credential fresh;
+
+		r = run_plugin(k, &fresh, e);
+		if (r < 0) return r;
+		plugin_credential_done(&share->credential);
+		share->credential = fresh;
+		share->run++;
+	}
+	r = copy_credential(&share->credential, ret, e);
+	if (r == 0) k->run = share->run;
+	return r;
+}
+
+static int renew_credential(struct kube *k, struct err *e)
+{
+	_cleanup_(plugin_credential_done) struct plugin_credential c = {0};
+	int r;
+
+	pthread_mutex_lock(&k->share->lock);
+	r = renew_shared(k, &c, e);
+	pthread_mutex_unlock(&k->share->lock);
 	if (r == 0) take_credential(k, &c);
 	return r;
+}
+
+int kube_share_join(struct kube *k, const struct kube *sibling, struct err *e)
+{
+	struct plugin_share *share = sibling ? sibling->share : calloc(1, sizeof(*share));
+
+	if (!share) return no_memory(e);
+	if (!sibling) pthread_mutex_init(&share->lock, NULL);
+	pthread_mutex_lock(&share->lock);
+	share->users++;
+	pthread_mutex_unlock(&share->lock);
+	k->share = share;
+	return 0;
+}
+
+void kube_share_leave(struct kube *k)
+{
+	struct plugin_share *share = k->share;
+	int users;
+
+	if (!share) return;
+	pthread_mutex_lock(&share->lock);
+	users = --share->users;
+	pthread_mutex_unlock(&share->lock);
+	if (users > 0) return;
+	pthread_mutex_destroy(&share->lock);
+	plugin_credential_done(&share->credential);
+	free(share);
 }
 
 static bool needs_plugin(const struct kube *k)
 {
 	if (!k->access.plugin) return false;
-	return !k->has_credential || (k->expires != 0 && time(NULL) >= k->expires);
+	return !k->has_credential || has_expired(k->expires);
 }
 
 /* --- headers --- */
@@ -132,7 +219,7 @@ int kube_authorize(struct kube *k, struct err *e)
 	int r = 0;
 
 	read_token_again(k);
-	if (needs_plugin(k)) r = run_plugin(k, e);
+	if (needs_plugin(k)) r = renew_credential(k, e);
 	if (r == 0) r = make_headers(k, e);
 	if (r < 0 || k->http) return r;
 	config = kube_http_config(k);

@@ -7,6 +7,7 @@
 #include "net/http.h"
 
 #include <cjson/cJSON.h>
+#include <pthread.h>
 
 enum {
 	KUBE_ATTEMPTS = 4,
@@ -14,10 +15,20 @@ enum {
 	KUBE_HEADERS_MAX = 128,
 };
 
+/* What a plugin printed last, for a client and its siblings. */
+struct plugin_share {
+	pthread_mutex_t lock; /* over what follows, and while the plugin runs */
+	int users;
+	struct plugin_credential credential;
+	uint64_t run; /* how often it was run with success */
+};
+
 struct kube {
 	struct kube_access access;
-	struct http *http;                     /* NULL: to be made with the credentials there are */
-	struct buf authorization;              /* "Authorization: ...", or empty */
+	struct plugin_share *share;
+	uint64_t run;             /* of the share's, the one whose credential is in access */
+	struct http *http;        /* NULL: to be made with the credentials there are */
+	struct buf authorization; /* "Authorization: ...", or empty */
 	const char *headers[KUBE_HEADERS_MAX]; /* of every request */
 	size_t header_count;
 	bool has_credential; /* the plugin was run */
@@ -35,6 +46,9 @@ int kube_authorize(struct kube *k, struct err *e);
 /* After a 401: *ret_again is whether there may be better credentials now, as a plugin that was run
  * again gave them. */
 int kube_refused(struct kube *k, bool *ret_again, struct err *e);
+/* A share of the sibling's, or of its own where there is none. */
+int kube_share_join(struct kube *k, const struct kube *sibling, struct err *e);
+void kube_share_leave(struct kube *k);
 /* The TLS side, proxy and cancellation of a connection. */
 struct http_config kube_http_config(const struct kube *k);
 
@@ -65,5 +79,16 @@ int kube_get_doc(kube_get_fn get, void *ctx, const char *path, size_t max_bytes,
 /* pod_select with the answers from elsewhere, in a namespace. */
 int pod_select_from(kube_get_fn get, void *ctx, const char *namespace_, const char *source,
 		    const char *container, struct pod_target *ret, struct err *e);
+enum { POD_NOTE_MAX = 400 };
+/* The pod alone, as the server has it, and in *ret_note how it was picked, "" if it was not. */
+int pod_find_from(kube_get_fn get, void *ctx, const char *namespace_, const char *source,
+		  cJSON **ret, char ret_note[POD_NOTE_MAX], struct err *e);
+/* Puts how the pod was picked in front of how its container was. */
+void pod_note_join(const char *pod_note, struct pod_target *t);
+/* pods_query and pods_source with the answers from elsewhere. */
+int pods_query_from(kube_get_fn get, void *ctx, const char *namespace_,
+		    const struct pod_query *query, struct pod_set *set, struct err *e);
+int pods_source_from(kube_get_fn get, void *ctx, const char *namespace_, const char *source,
+		     const struct pod_query *query, struct pod_set *set, struct err *e);
 
 #endif

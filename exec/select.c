@@ -1,18 +1,13 @@
 #include "exec/container.h"
 #include "exec/json_doc.h"
 #include "exec/kube_internal.h"
+#include "exec/pod_list.h"
 #include "exec/selector.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum {
-	PAGE = 500,
-	PAGES_MAX = 1000,
-	RESTARTS_MAX = 3,
-	PATH_MAX_BYTES = 16 << 10,
-	PODS_BYTES_MAX = KUBE_BODY_MAX
-};
+enum { SELECTOR_MAX_BYTES = 4 << 10 };
 
 /* What TYPE/NAME may name, in the order of kubectl's help. */
 static const struct resource {
@@ -91,7 +86,7 @@ struct search {
 
 static int get_doc(const struct search *s, const char *path, cJSON **ret, struct err *e)
 {
-	return kube_get_doc(s->get, s->ctx, path, PODS_BYTES_MAX, ret, e);
+	return kube_get_doc(s->get, s->ctx, path, KUBE_BODY_MAX, ret, e);
 }
 
 /* How a pod compares with others of its workload; the higher, the better. */
@@ -140,67 +135,49 @@ static bool is_better(const struct rank *a, const struct rank *b)
 	return strcmp(a->created, b->created) < 0;
 }
 
-/* The best of one page and of *best, which it replaces. */
-static void take_best(cJSON *list, cJSON **best, uint64_t *count)
+struct best {
+	cJSON *pod; /* NULL: none yet */
+	uint64_t count;
+};
+
+/* Puts the best pod of the page in place of the one there is, if it is better. */
+static int take_best(void *ctx, cJSON *items, bool is_first, struct err *e)
 {
-	cJSON *items = cJSON_GetObjectItemCaseSensitive(list, "items");
+	struct best *best = ctx;
 	cJSON *pod = items ? items->child : NULL;
 
+	if (is_first) {
+		cJSON_Delete(best->pod);
+		*best = (struct best){0};
+	}
 	while (pod) {
 		cJSON *next = pod->next;
 		struct rank mine = rank_of(pod), its;
 
-		++*count;
-		if (*best) its = rank_of(*best);
-		if (!*best || is_better(&mine, &its)) {
-			cJSON_Delete(*best);
-			*best = cJSON_DetachItemViaPointer(items, pod);
+		best->count++;
+		if (best->pod) its = rank_of(best->pod);
+		if (!best->pod || is_better(&mine, &its)) {
+			cJSON_Delete(best->pod);
+			best->pod = cJSON_DetachItemViaPointer(items, pod);
 		}
 		pod = next;
 	}
-}
-
-static int page_path(const struct search *s, const char *selector, const char *token,
-		     struct buf *ret, struct err *e)
-{
-	int r = buf_printf(
-	    ret, e, "/api/v1/namespaces/%s/pods?limit=%d&labelSelector=", s->namespace_, PAGE);
-
-	if (r == 0) r = http_encode(ret, selector, "", e);
-	if (r == 0 && *token) r = buf_puts(ret, "&continue=", e);
-	return r == 0 ? http_encode(ret, token, "", e) : r;
+	return 0;
 }
 
 static int find_best(const struct search *s, const char *selector, cJSON **ret, uint64_t *ret_count,
 		     struct err *e)
 {
-	_cleanup_json_doc_ cJSON *best = NULL;
-	_cleanup_free_ char *token = NULL;
-	uint64_t count = 0;
-	int restarts = 0;
+	struct pod_list list = {.namespace_ = s->namespace_, .labels = selector};
+	struct best best = {0};
+	int r = pod_list_each(s->get, s->ctx, &list, take_best, &best, e);
 
-	for (int page = 0; page < PAGES_MAX; page++) {
-		_cleanup_buf_ struct buf path = BUF_INIT(PATH_MAX_BYTES);
-		_cleanup_json_doc_ cJSON *list = NULL;
-		int r = page_path(s, selector, token ? token : "", &path, e);
-
-		if (r == 0) r = get_doc(s, path.data, &list, e);
-		/* 410: the server does not have the list any more that the token goes on with. */
-		if (r == -ERR_NOT_FOUND && token && restarts++ < RESTARTS_MAX) {
-			cJSON_Delete(STEAL_PTR(best));
-			free(STEAL_PTR(token));
-			count = 0;
-			continue;
-		}
-		if (r < 0) return r;
-		take_best(list, &best, &count);
-		free(token);
-		token = strdup(json_doc_text(list, "metadata.continue"));
-		if (!token) return err_set(e, ERR_NO_MEMORY, "no memory for a list of pods");
-		if (!*token) break;
+	if (r < 0) {
+		cJSON_Delete(best.pod);
+		return r;
 	}
-	*ret = STEAL_PTR(best);
-	*ret_count = count;
+	*ret = best.pod;
+	*ret_count = best.count;
 	return 0;
 }
 
@@ -208,7 +185,7 @@ static int find_best(const struct search *s, const char *selector, cJSON **ret, 
 static int pod_of_workload(const struct search *s, const struct resource *type, const char *name,
 			   cJSON **ret, uint64_t *ret_count, struct err *e)
 {
-	_cleanup_buf_ struct buf selector = BUF_INIT(PATH_MAX_BYTES / 4);
+	_cleanup_buf_ struct buf selector = BUF_INIT(SELECTOR_MAX_BYTES);
 	_cleanup_json_doc_ cJSON *doc = NULL;
 	char path[700];
 	int r;
@@ -241,22 +218,10 @@ static int pod_by_name(const struct search *s, const char *name, cJSON **ret, st
 	return err_hint(e, "see what there is: kubectl get pods -n %s", s->namespace_);
 }
 
-static void note_pod(struct pod_target *t, const struct resource *type, const char *name,
-		     uint64_t count)
-{
-	char container_note[sizeof(t->note)];
-
-	snprintf(container_note, sizeof(container_note), "%s", t->note);
-	snprintf(t->note, sizeof(t->note), "pod %.253s, %s%llu of %s/%.100s%s%.100s", t->pod,
-		 count > 1 ? "one of the " : "the ", (unsigned long long)count, type->names[1],
-		 name, container_note[0] ? "; " : "", container_note);
-}
-
-int pod_select_from(kube_get_fn get, void *ctx, const char *namespace_, const char *source,
-		    const char *container, struct pod_target *ret, struct err *e)
+int pod_find_from(kube_get_fn get, void *ctx, const char *namespace_, const char *source,
+		  cJSON **ret, char ret_note[POD_NOTE_MAX], struct err *e)
 {
 	struct search s = {get, ctx, namespace_};
-	_cleanup_json_doc_ cJSON *pod = NULL;
 	const struct resource *type;
 	uint64_t count = 0;
 	const char *name;
@@ -270,11 +235,34 @@ int pod_select_from(kube_get_fn get, void *ctx, const char *namespace_, const ch
 	}
 	if (!kube_name_is_valid(name))
 		return err_set(e, ERR_USAGE, "\"%.100s\" is no name of a Kubernetes object", name);
-	if (type == &resources[0])
-		r = pod_by_name(&s, name, &pod, e);
-	else
-		r = pod_of_workload(&s, type, name, &pod, &count, e);
+	ret_note[0] = '\0';
+	if (type == &resources[0]) return pod_by_name(&s, name, ret, e);
+	r = pod_of_workload(&s, type, name, ret, &count, e);
+	if (r < 0) return r;
+	snprintf(ret_note, POD_NOTE_MAX, "pod %.253s, %s%llu of %s/%.100s",
+		 json_doc_text(*ret, "metadata.name"), count > 1 ? "one of the " : "the ",
+		 (unsigned long long)count, type->names[1], name);
+	return 0;
+}
+
+void pod_note_join(const char *pod_note, struct pod_target *t)
+{
+	char container_note[sizeof(t->note)];
+
+	if (!*pod_note) return;
+	memcpy(container_note, t->note, sizeof(container_note));
+	snprintf(t->note, sizeof(t->note), "%s%s%.100s", pod_note, container_note[0] ? "; " : "",
+		 container_note);
+}
+
+int pod_select_from(kube_get_fn get, void *ctx, const char *namespace_, const char *source,
+		    const char *container, struct pod_target *ret, struct err *e)
+{
+	_cleanup_json_doc_ cJSON *pod = NULL;
+	char note[POD_NOTE_MAX];
+	int r = pod_find_from(get, ctx, namespace_, source, &pod, note, e);
+
 	if (r == 0) r = container_choose(pod, container, ret, e);
-	if (r == 0 && type != &resources[0]) note_pod(ret, type, name, count);
+	if (r == 0) pod_note_join(note, ret);
 	return r;
 }

@@ -175,4 +175,7 @@ def test_bad_names(cluster_podsnap, still):
     done = cluster_podsnap.run("stacks", f"{still.name}@12", "-n", still.namespace, expect=2)
     assert "32 hex digits" in done.stderr and f"podsnap ps {still.name}" in done.stderr
     assert_gone(cluster_podsnap, still, f"{still.name}@{NO_ID}")
+    for other in (["-l", "app"], [still.name, "another"], ["--pid", "1"]):
+        done = cluster_podsnap.run("stacks", *other, "--hold", "9s", expect=2)
+        assert "--hold keeps the snapshot of" in done.stderr
     still.await_clean()

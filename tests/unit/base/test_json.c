@@ -339,9 +339,25 @@ static void misuse_is_an_internal_error(void **state)
 		if (finish_calls(right[i]) != 0) fail_msg("%s", right[i]);
 }
 
+static void a_document_stands_inside_another(void **state)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT(200);
+	struct json j;
+
+	json_init(&j, &out, false);
+	json_object(&j);
+	json_key(&j, "a");
+	json_document(&j, "{\"b\": 1}\n", 9);
+	json_kv_bool(&j, "c", true);
+	json_object_end(&j);
+	assert_int_equal(json_finish(&j, NULL), 0);
+	assert_string_equal(out.data, "{\"a\":{\"b\": 1},\"c\":true}\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_document_stands_inside_another),
 	    cmocka_unit_test(compact_has_no_blanks),
 	    cmocka_unit_test(indented_is_as_python_prints),
 	    cmocka_unit_test(json_lines_follow_with_one_writer),

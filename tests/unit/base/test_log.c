@@ -238,10 +238,30 @@ static void only_a_terminal_without_no_color_gets_colour(void **state)
 	unsetenv("NO_COLOR");
 }
 
+static void a_thread_says_what_its_lines_are_about(void **state)
+{
+	_cleanup_buf_ struct buf out = BUF_INIT(4096);
+	struct capture c;
+	struct err e;
+
+	err_set(&e, ERR_GONE, "it ended");
+	err_hint(&e, "look\nthere");
+	capture_start(&c);
+	log_set_subject("web-1");
+	log_info("a");
+	log_err(&e);
+	log_set_subject(NULL);
+	log_warn("b");
+	capture_end(&c, &out);
+	assert_string_equal(out.data, "podsnap: web-1: a\npodsnap: error: web-1: it ended\n  look\n"
+				      "  there\npodsnap: warning: b\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_teardown(lines_have_the_prefix_of_their_level, reset),
+	    cmocka_unit_test_teardown(a_thread_says_what_its_lines_are_about, reset),
 	    cmocka_unit_test_teardown(the_level_filters, reset),
 	    cmocka_unit_test_teardown(a_sink_gets_the_text_alone, reset),
 	    cmocka_unit_test_teardown(control_characters_are_replaced, reset),

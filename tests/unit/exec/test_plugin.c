@@ -271,9 +271,9 @@ static void what_it_leaves_behind_is_not_waited_for(void **state)
 /* --- what becomes of it in a client --- */
 
 /* A client whose user is this entry; the plugin counts its runs in a file. */
-static struct kube *open_kube(const char *user)
+static struct kube *open_sibling(const char *user, const struct kube *sibling)
 {
-	struct kube_options options = {0};
+	struct kube_options options = {.sibling = sibling};
 	struct kube *k = NULL;
 	char text[1500];
 	struct err e;
@@ -286,6 +286,11 @@ static struct kube *open_kube(const char *user)
 	options.kubeconfig = put("config", text);
 	if (kube_open(&options, &k, &e) != 0) fail_msg("%s", e.text);
 	return k;
+}
+
+static struct kube *open_kube(const char *user)
+{
+	return open_sibling(user, NULL);
 }
 
 #define EXEC "{exec: {apiVersion: " V1 ", interactiveMode: Never, command: ./script}}"
@@ -311,6 +316,27 @@ static void assert_authorization(struct kube *k, const char *value)
 	assert_string_equal(k->headers[0], "Accept: application/json");
 	assert_true(k->header_count >= 2);
 	assert_string_equal(k->headers[1], value);
+}
+
+static void siblings_run_it_once_and_renew_it_once(void **state)
+{
+	_cleanup_kube_ struct kube *second = NULL;
+	struct kube *first = open_kube(EXEC);
+	bool again = false;
+	struct err e;
+
+	put_counter("");
+	second = open_sibling(EXEC, first);
+	assert_authorization(first, "Authorization: Bearer t1");
+	assert_authorization(second, "Authorization: Bearer t1");
+	/* Both are refused with the same: the second takes what the first got. */
+	assert_int_equal(kube_refused(first, &again, &e), 0);
+	assert_int_equal(kube_refused(second, &again, &e), 0);
+	assert_authorization(first, "Authorization: Bearer t2");
+	assert_authorization(second, "Authorization: Bearer t2");
+	kube_free(first);
+	assert_int_equal(kube_refused(second, &again, &e), 0);
+	assert_authorization(second, "Authorization: Bearer t3");
 }
 
 static void a_credential_is_kept_until_it_expires_or_is_refused(void **state)
@@ -390,6 +416,7 @@ int main(void)
 	    cmocka_unit_test(a_plugin_that_fails_says_how_and_what_to_do),
 	    cmocka_unit_test(one_that_hangs_is_ended),
 	    cmocka_unit_test(what_it_leaves_behind_is_not_waited_for),
+	    cmocka_unit_test(siblings_run_it_once_and_renew_it_once),
 	    cmocka_unit_test(a_credential_is_kept_until_it_expires_or_is_refused),
 	    cmocka_unit_test(a_token_file_is_read_again),
 	    cmocka_unit_test(a_password_is_basic_authentication),
