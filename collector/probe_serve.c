@@ -25,6 +25,7 @@ enum {
 	WINDOW_MIN = 2 << 20,
 	WINDOW_SHARE = 16,
 	READ_BYTES = 64 << 10,
+	PIPE_BYTES = 1 << 20,
 	WRITES_MAX = 16
 };
 
@@ -297,6 +298,8 @@ static size_t window_bytes(void)
 
 static int serve(struct server *s, struct err *e)
 {
+	/* The container's shim reads 32 KiB at a time, and wakes us as often as it has to wait. */
+	(void)fcntl(STDOUT_FILENO, F_SETPIPE_SZ, PIPE_BYTES);
 	int r = io_set_nonblock(STDIN_FILENO, true, e);
 	if (!r) r = io_set_nonblock(STDOUT_FILENO, true, e);
 	if (!r) r = hello(s, e);
