@@ -11,6 +11,7 @@
 #define TIMEOUT_DEFAULT_NS (30ull * NS_PER_S)
 #define BACK_OFF_FIRST_MS 250u
 #define BACK_OFF_MAX_MS 10000u
+#define CANCEL_POLL_MS 100u
 
 bool kube_name_is_valid(const char *name)
 {
@@ -197,10 +198,11 @@ bool kube_status_passes(int status)
 	return status == 429 || (status >= 500 && status != 501);
 }
 
-void kube_back_off(int attempt, const char *retry_after)
+void kube_back_off(const struct kube *k, int attempt, const char *retry_after)
 {
+	/* Signals end the sleep of the thread that handles them only. */
+	const struct timespec piece = {.tv_nsec = (long)(CANCEL_POLL_MS * NS_PER_MS)};
 	uint64_t ms = BACK_OFF_FIRST_MS << MIN(attempt - 1, 10);
-	struct timespec t;
 
 	/* A date instead of seconds reads as 0. */
 	if (retry_after) {
@@ -209,9 +211,10 @@ void kube_back_off(int attempt, const char *retry_after)
 		ms = MAX(ms, MIN(asked_s, BACK_OFF_MAX_MS) * 1000);
 	}
 	ms = MIN(ms, BACK_OFF_MAX_MS);
-	t = (struct timespec){.tv_sec = (time_t)(ms / 1000),
-			      .tv_nsec = (long)(ms % 1000 * NS_PER_MS)};
-	nanosleep(&t, NULL); /* a signal may cut it short: all the better */
+	for (uint64_t slept = 0; slept < ms; slept += CANCEL_POLL_MS) {
+		if (k->cancel && atomic_load(k->cancel)) return;
+		nanosleep(&piece, NULL);
+	}
 }
 
 /* A request but for what every request has. */
@@ -286,7 +289,7 @@ static int call(struct kube *k, const struct call *call, struct buf *ret, struct
 			return kube_answer_error(k, doing, call->path, answer.status,
 						 answer.body.data, answer.body.len, e);
 		}
-		kube_back_off(attempt, http_response_header(&answer, "Retry-After"));
+		kube_back_off(k, attempt, http_response_header(&answer, "Retry-After"));
 	}
 }
 

@@ -310,7 +310,7 @@ int remote_open(struct kube *k, const struct remote_config *config, struct remot
 			return err_wrap(failure, "exec into pod %s, container %s", t->pod,
 					t->container);
 		log_debug("exec: %s; trying again", failure->text);
-		kube_back_off(attempt, NULL);
+		kube_back_off(k, attempt, NULL);
 	}
 }
 

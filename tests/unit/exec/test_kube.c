@@ -83,7 +83,7 @@ static void what_may_pass_is_tried_again(void **state)
 	assert_int_equal(get(&s, NULL, &e), 0);
 	assert_int_equal(s.requests, 3);
 	assert_contains(s.seen, "GET /api/v1/namespaces/n/pods/p?a=b HTTP/1.1\r\n");
-	assert_contains(s.seen, "Accept: application/json\r\n");
+	assert_contains(s.seen, "Accept: application/json, */*\r\n");
 }
 
 static void what_does_not_pass_is_said(void **state)
