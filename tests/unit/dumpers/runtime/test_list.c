@@ -82,7 +82,7 @@ static void long_commands_are_cut(void **state)
 	assert_contains(whole.data, command);
 }
 
-static void json_document(void **state)
+static void json_of_a_list(void **state)
 {
 	static const char *const parts[] = {
 	    "\"schema\": \"podsnap.ps/1\"",
@@ -380,7 +380,7 @@ int main(void)
 	    cmocka_unit_test(narrow_table),
 	    cmocka_unit_test(wide_table),
 	    cmocka_unit_test(long_commands_are_cut),
-	    cmocka_unit_test(json_document),
+	    cmocka_unit_test(json_of_a_list),
 	    cmocka_unit_test(all_but_this_program),
 	    cmocka_unit_test(a_named_process),
 	    cmocka_unit_test(pick_is_none_of_ours),
