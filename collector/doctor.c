@@ -199,13 +199,14 @@ static const char *level_that_admits(const char *message)
 	return "baseline";
 }
 
-static int dry_run(struct doctor *d, struct kube *k, const cJSON *pod, const char *image,
-		   struct err *e)
+static int dry_run(struct doctor *d, struct kube *k, const cJSON *pod,
+		   const struct ephemeral_spec *spec, struct err *e)
 {
 	struct err why = {0};
-	int r = ephemeral_try(k, pod, &d->target, image, &why);
+	int r = ephemeral_try(k, pod, &d->target, spec, &why);
 	if (!r) {
-		doctor_note(d, ON_EPHEMERAL, "not checked: whether the node can pull %s", image);
+		doctor_note(d, ON_EPHEMERAL, "not checked: whether the node can pull %s",
+			    spec->image);
 		return 0;
 	}
 	if (r == -ERR_FORBIDDEN && strstr(why.text, "PodSecurity")) {
@@ -228,16 +229,18 @@ static int check_ephemeral(struct doctor *d, struct kube *k, const struct option
 			   const cJSON *pod, struct err *e)
 {
 	static const struct access_right patch = {"patch", "pods", "ephemeralcontainers"};
-	const char *image = option_string(options, OPT_PROBE_IMAGE), *found = NULL;
+	const struct ephemeral_spec spec = {option_string(options, OPT_PROBE_IMAGE),
+					    option_bool(options, OPT_PTRACE)};
+	const char *found = NULL;
 	bool allowed = true;
 
-	if (!image) {
+	if (!spec.image) {
 		doctor_block(d, ON_EPHEMERAL, "image", "no image with the probe is named");
 		doctor_fix(d, ON_EPHEMERAL,
 			   "--probe-image=IMAGE, or kube.probe-image in the "
 			   "configuration: an image that holds podsnap-probe");
 	} else if (pod) {
-		found = ephemeral_find(pod, d->target.container, image);
+		found = ephemeral_find(pod, d->target.container, &spec);
 	}
 	if (found) {
 		doctor_note(d, ON_EPHEMERAL, "ephemeral container %s is there and is used again",
@@ -246,8 +249,8 @@ static int check_ephemeral(struct doctor *d, struct kube *k, const struct option
 	}
 	int r = check_right(d, k, ON_EPHEMERAL, &patch, d->target.pod[0] ? d->target.pod : NULL,
 			    &allowed, e);
-	if (r || !image || !pod || !allowed) return r;
-	return dry_run(d, k, pod, image, e);
+	if (r || !spec.image || !pod || !allowed) return r;
+	return dry_run(d, k, pod, &spec, e);
 }
 
 /* --- inside --- */
@@ -307,7 +310,7 @@ int doctor_examine(struct kube *k, const struct options *options, const char *so
 	_cleanup_json_doc_ cJSON *pod = NULL;
 	struct rights rights = {0};
 
-	*ret = (struct doctor){0};
+	*ret = (struct doctor){.as_target = option_bool(options, OPT_PTRACE) ? ON_EXEC : ON_TARGET};
 	snprintf(ret->target.namespace_, sizeof ret->target.namespace_, "%s", kube_namespace(k));
 	int r = ask_who(ret, k, e);
 	if (!r) r = check_rights(ret, k, pod_source_name(source), &rights, e);

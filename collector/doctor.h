@@ -30,6 +30,7 @@ struct doctor {
 	struct pod_target target; /* pod "" until one was found; namespace always */
 	char user[256];           /* whom the server takes us for; "" not known */
 	char sidecar[254];        /* "": there is none */
+	unsigned as_target;       /* bits of the routes that have the target's own rights only */
 	bool looked;              /* inside was read */
 	struct inside inside;
 	struct doctor_report reports[ROUTE_COUNT];

@@ -76,9 +76,16 @@ static void judge_memory(struct doctor *d, size_t probe_bytes)
 
 /* --- the right to trace --- */
 
+/* The smaller change, where it is one. */
+static void fix_beside(struct doctor *d)
+{
+	doctor_fix(d, d->as_target & ON_EPHEMERAL,
+		   "--ptrace: the ephemeral container is root with SYS_PTRACE and DAC_OVERRIDE");
+}
+
 static void fix_by_sys_ptrace(struct doctor *d)
 {
-	doctor_fix(d, ON_TARGET,
+	doctor_fix(d, d->as_target,
 		   "make the pod with\n"
 		   "spec:\n"
 		   "  containers:\n"
@@ -88,26 +95,28 @@ static void fix_by_sys_ptrace(struct doctor *d)
 		   "      capabilities:\n"
 		   "        add: [SYS_PTRACE]",
 		   d->target.container);
+	fix_beside(d);
 }
 
 static void judge_user(struct doctor *d, const struct ptrace_facts *f)
 {
-	doctor_block(d, ON_TARGET, "uid",
+	doctor_block(d, d->as_target, "uid",
 		     "the process runs as uid %u, gid %u; what is run in the container as uid %u, "
 		     "gid %u without CAP_SYS_PTRACE",
 		     f->theirs.uid[ID_EFFECTIVE], f->theirs.gid[ID_EFFECTIVE], f->ours.uid[ID_FS],
 		     f->ours.gid[ID_FS]);
-	if (!f->ours.uid[ID_FS])
+	if (!f->ours.uid[ID_FS]) {
 		fix_by_sys_ptrace(d);
-	else
-		doctor_fix(d, ON_TARGET,
-			   "make the pod with\n"
-			   "spec:\n"
-			   "  containers:\n"
-			   "  - name: %s\n"
-			   "    securityContext: {runAsUser: %u, runAsGroup: %u}",
-			   d->target.container, f->theirs.uid[ID_EFFECTIVE],
-			   f->theirs.gid[ID_EFFECTIVE]);
+		return;
+	}
+	doctor_fix(d, d->as_target,
+		   "make the pod with\n"
+		   "spec:\n"
+		   "  containers:\n"
+		   "  - name: %s\n"
+		   "    securityContext: {runAsUser: %u, runAsGroup: %u}",
+		   d->target.container, f->theirs.uid[ID_EFFECTIVE], f->theirs.gid[ID_EFFECTIVE]);
+	fix_beside(d);
 }
 
 static void judge_capabilities(struct doctor *d, const struct ptrace_facts *f)
@@ -115,7 +124,7 @@ static void judge_capabilities(struct doctor *d, const struct ptrace_facts *f)
 	_cleanup_buf_ struct buf list = BUF_INIT(256);
 
 	capability_list(f->theirs.cap_prm & ~f->ours.cap_eff, &list, NULL);
-	doctor_block(d, ON_TARGET, "capability",
+	doctor_block(d, d->as_target, "capability",
 		     "the process has capabilities that what is run in the container lacks: %s",
 		     list.data ? list.data : "");
 	fix_by_sys_ptrace(d);
@@ -128,7 +137,7 @@ static void judge_rule(struct doctor *d, const struct ptrace_facts *f)
 		judge_user(d, f);
 		break;
 	case BLOCKER_DUMPABLE:
-		doctor_block(d, ON_TARGET, "dumpable",
+		doctor_block(d, d->as_target, "dumpable",
 			     "the process is not dumpable: it changed its user or asked for it, or "
 			     "its program file is not readable");
 		fix_by_sys_ptrace(d);
@@ -137,7 +146,8 @@ static void judge_rule(struct doctor *d, const struct ptrace_facts *f)
 		judge_capabilities(d, f);
 		break;
 	case BLOCKER_YAMA:
-		doctor_block(d, ON_TARGET, "yama", "kernel.yama.ptrace_scope is %d", f->yama_scope);
+		doctor_block(d, f->yama_scope < 3 ? d->as_target : ON_TARGET, "yama",
+			     "kernel.yama.ptrace_scope is %d", f->yama_scope);
 		if (f->yama_scope < 3) fix_by_sys_ptrace(d);
 		break;
 	case BLOCKER_USERNS:

@@ -100,6 +100,13 @@ const struct option_def option_table[OPT_COUNT] = {
 			     .metavar = "NAME",
 			     .help = "namespace of the node agent",
 			     .verbs = VERBS_LIVE},
+    [OPT_PTRACE] = {.name = "ptrace",
+		    .key = "kube.ptrace",
+		    .type = OPTION_BOOL,
+		    .help = "let an ephemeral container trace whatever runs in the target's "
+			    "container: as root with SYS_PTRACE and DAC_OVERRIDE instead of the "
+			    "target's own user and capabilities",
+		    .verbs = VERBS_LIVE},
     [OPT_NO_EXEC] = {.name = "no-exec",
 		     .type = OPTION_BOOL,
 		     .help = "run nothing in the container: what only shows there is not checked",

@@ -25,8 +25,9 @@ static int enter_target(const struct visit *v, struct pod_target *ret, struct er
 
 static int enter_ephemeral(const struct visit *v, struct pod_target *ret, struct err *e)
 {
-	const char *image = option_string(v->options, OPT_PROBE_IMAGE);
-	if (image) return ephemeral_enter(v->kube, v->target, image, ret, e);
+	const struct ephemeral_spec spec = {option_string(v->options, OPT_PROBE_IMAGE),
+					    option_bool(v->options, OPT_PTRACE)};
+	if (spec.image) return ephemeral_enter(v->kube, v->target, &spec, ret, e);
 	return err_set(e, ERR_NOT_FOUND, "no image is named with --probe-image");
 }
 
@@ -143,12 +144,13 @@ static bool may_go_on(const struct attempt *a)
 
 /* What an ephemeral container cannot make good: it stays in the pod's description for ever, and has
  * the rights that exec has. NULL: it may. */
-static const char *futile(enum route route, const struct attempt attempts[])
+static const char *futile(const struct visit *v, enum route route, const struct attempt attempts[])
 {
 	int by_exec = attempts[ROUTE_EXEC].r;
 	if (route != ROUTE_EPHEMERAL) return NULL;
 	if (by_exec == -ERR_FORBIDDEN) return "it takes exec, too";
-	if (by_exec == -ERR_PERMISSION) return "it would have no other rights than exec has";
+	if (by_exec == -ERR_PERMISSION && !option_bool(v->options, OPT_PTRACE))
+		return "it would have no other rights than exec has, without --ptrace";
 	return NULL;
 }
 
@@ -182,7 +184,7 @@ static int run_ladder(const struct visit *v, struct err *e)
 	struct attempt attempts[ROUTE_COUNT] = {0};
 	for (enum route i = 0; i < ROUTE_COUNT; i++) {
 		struct attempt *a = &attempts[i];
-		const char *skip = futile(i, attempts);
+		const char *skip = futile(v, i, attempts);
 		a->r = skip ? err_set(&a->why, ERR_NOT_FOUND, "%s", skip)
 			    : try_route(v, i, &a->reach, &a->why);
 		if (!a->r || !may_go_on(a)) {

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <sys/random.h>
 
+/* Then eight hex digits. */
 #define NAME_PREFIX "podsnap-"
+#define PTRACE_PREFIX "podsnap-ptrace-"
 /* Then it ends by itself: nobody may come back. */
 #define IDLE_S "3600"
 #define START_NS (120ull * NS_PER_S) /* the image may have to be pulled */
@@ -26,7 +28,15 @@ static const cJSON *status_of(const cJSON *pod, const char *name)
 	return status;
 }
 
-const char *ephemeral_find(const cJSON *pod, const char *target, const char *image)
+/* By its name: a container may have the right to trace from its target, too. */
+static bool is_named_for(const char *name, const struct ephemeral_spec *spec)
+{
+	bool may_ptrace = strncmp(name, PTRACE_PREFIX, strlen(PTRACE_PREFIX)) == 0;
+
+	return may_ptrace == spec->ptrace && strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) == 0;
+}
+
+const char *ephemeral_find(const cJSON *pod, const char *target, const struct ephemeral_spec *spec)
 {
 	const cJSON *item;
 
@@ -34,9 +44,9 @@ const char *ephemeral_find(const cJSON *pod, const char *target, const char *ima
 	{
 		const char *name = json_doc_text(item, "name");
 
-		if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) == 0 &&
+		if (is_named_for(name, spec) &&
 		    strcmp(json_doc_text(item, "targetContainerName"), target) == 0 &&
-		    strcmp(json_doc_text(item, "image"), image) == 0 &&
+		    strcmp(json_doc_text(item, "image"), spec->image) == 0 &&
 		    json_doc_get(status_of(pod, name), "state.running"))
 			return name;
 	}
@@ -70,28 +80,51 @@ static cJSON *derive_security(const cJSON *pod, const char *target)
 	return security;
 }
 
-static cJSON *container_of(const cJSON *pod, const char *target, const char *image,
+static void set(cJSON *object, const char *key, cJSON *value)
+{
+	cJSON_DeleteItemFromObjectCaseSensitive(object, key);
+	cJSON_AddItemToObject(object, key, value);
+}
+
+/* DAC_OVERRIDE for what /proc shows to the process's own user only. The rest, as the seccomp
+ * profile, stays as the target has it. */
+static void allow_ptrace(cJSON *security)
+{
+	static const char *const all[] = {"ALL"}, *const added[] = {"SYS_PTRACE", "DAC_OVERRIDE"};
+	cJSON *capabilities = cJSON_CreateObject();
+
+	set(capabilities, "drop", cJSON_CreateStringArray(all, ARRAY_SIZE(all)));
+	set(capabilities, "add", cJSON_CreateStringArray(added, ARRAY_SIZE(added)));
+	set(security, "capabilities", capabilities);
+	set(security, "runAsUser", cJSON_CreateNumber(0));
+	set(security, "runAsGroup", cJSON_CreateNumber(0));
+	set(security, "runAsNonRoot", cJSON_CreateBool(false));
+}
+
+static cJSON *container_of(const cJSON *pod, const char *target, const struct ephemeral_spec *spec,
 			   const char *name)
 {
 	static const char *const command[] = {PROBE_INSTALLED, "idle", IDLE_S};
-	cJSON *c = cJSON_CreateObject();
+	cJSON *c = cJSON_CreateObject(), *security = derive_security(pod, target);
 
+	if (spec->ptrace && security) allow_ptrace(security);
 	cJSON_AddStringToObject(c, "name", name);
-	cJSON_AddStringToObject(c, "image", image);
+	cJSON_AddStringToObject(c, "image", spec->image);
 	cJSON_AddStringToObject(c, "imagePullPolicy", "IfNotPresent");
 	cJSON_AddStringToObject(c, "targetContainerName", target);
 	cJSON_AddItemToObject(c, "command", cJSON_CreateStringArray(command, ARRAY_SIZE(command)));
-	cJSON_AddItemToObject(c, "securityContext", derive_security(pod, target));
+	cJSON_AddItemToObject(c, "securityContext", security);
 	return c;
 }
 
-char *ephemeral_patch(const cJSON *pod, const char *target, const char *image, const char *name)
+char *ephemeral_patch(const cJSON *pod, const char *target, const struct ephemeral_spec *spec,
+		      const char *name)
 {
 	_cleanup_json_doc_ cJSON *patch = cJSON_CreateObject();
 	cJSON *list =
 	    cJSON_AddArrayToObject(cJSON_AddObjectToObject(patch, "spec"), "ephemeralContainers");
 
-	cJSON_AddItemToArray(list, container_of(pod, target, image, name));
+	cJSON_AddItemToArray(list, container_of(pod, target, spec, name));
 	return cJSON_PrintUnformatted(patch);
 }
 
@@ -157,20 +190,23 @@ static int await_running(struct kube *k, const struct pod_target *target, const 
 	}
 }
 
-static int forbidden(struct err *e)
+static int forbidden(const struct ephemeral_spec *spec, struct err *e)
 {
-	if (e && strstr(e->text, "PodSecurity"))
-		return err_hint(e, "Pod Security holds for ephemeral containers too, and this one "
-				   "gets the target's own securityContext: the namespace is "
-				   "stricter now than when the pod was made");
-	return -ERR_FORBIDDEN;
+	if (!e || !strstr(e->text, "PodSecurity")) return -ERR_FORBIDDEN;
+	if (spec->ptrace)
+		return err_hint(e, "Pod Security of this namespace lets in no container that may "
+				   "trace others (--ptrace): enter by the node agent");
+	return err_hint(e, "Pod Security holds for ephemeral containers too, and this one "
+			   "gets the target's own securityContext: the namespace is "
+			   "stricter now than when the pod was made");
 }
 
 /* query: "" or "?dryRun=All". */
 static int send_patch(struct kube *k, const cJSON *pod, const struct pod_target *target,
-		      const char *image, const char *name, const char *query, struct err *e)
+		      const struct ephemeral_spec *spec, const char *name, const char *query,
+		      struct err *e)
 {
-	_cleanup_free_ char *body = ephemeral_patch(pod, target->container, image, name);
+	_cleanup_free_ char *body = ephemeral_patch(pod, target->container, spec, name);
 	char path[PATH_SIZE];
 	int r;
 
@@ -178,20 +214,20 @@ static int send_patch(struct kube *k, const cJSON *pod, const struct pod_target 
 	snprintf(path, sizeof(path), "/api/v1/namespaces/%s/pods/%s/ephemeralcontainers%s",
 		 target->namespace_, target->pod, query);
 	r = kube_patch(k, path, body, strlen(body), e);
-	return r == -ERR_FORBIDDEN ? forbidden(e) : r;
+	return r == -ERR_FORBIDDEN ? forbidden(spec, e) : r;
 }
 
 int ephemeral_try(struct kube *k, const cJSON *pod, const struct pod_target *target,
-		  const char *image, struct err *e)
+		  const struct ephemeral_spec *spec, struct err *e)
 {
-	/* No container has this name: ours end in eight hex digits. */
-	return send_patch(k, pod, target, image, NAME_PREFIX "dry-run", "?dryRun=All", e);
+	/* No container has this name. */
+	return send_patch(k, pod, target, spec, NAME_PREFIX "dry-run", "?dryRun=All", e);
 }
 
 static int create(struct kube *k, const cJSON *pod, const struct pod_target *target,
-		  const char *image, const char *name, struct err *e)
+		  const struct ephemeral_spec *spec, const char *name, struct err *e)
 {
-	int r = send_patch(k, pod, target, image, name, "", e);
+	int r = send_patch(k, pod, target, spec, name, "", e);
 
 	if (r < 0) return r;
 	log_info("pod %s has a new ephemeral container %s, which stays in its description",
@@ -199,8 +235,8 @@ static int create(struct kube *k, const cJSON *pod, const struct pod_target *tar
 	return await_running(k, target, name, e);
 }
 
-int ephemeral_enter(struct kube *k, const struct pod_target *target, const char *image,
-		    struct pod_target *ret, struct err *e)
+int ephemeral_enter(struct kube *k, const struct pod_target *target,
+		    const struct ephemeral_spec *spec, struct pod_target *ret, struct err *e)
 {
 	_cleanup_json_doc_ cJSON *pod = NULL;
 	char name[32];
@@ -210,12 +246,13 @@ int ephemeral_enter(struct kube *k, const struct pod_target *target, const char 
 
 	r = pod_read(k, target, &pod, e);
 	if (r < 0) return r;
-	found = ephemeral_find(pod, target->container, image);
+	found = ephemeral_find(pod, target->container, spec);
 	if (!found) {
 		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 			return err_errno(e, "no random numbers");
-		snprintf(name, sizeof(name), NAME_PREFIX "%08x", random);
-		r = create(k, pod, target, image, name, e);
+		snprintf(name, sizeof(name), "%s%08x", spec->ptrace ? PTRACE_PREFIX : NAME_PREFIX,
+			 random);
+		r = create(k, pod, target, spec, name, e);
 		if (r < 0) return r;
 	}
 	*ret = *target;

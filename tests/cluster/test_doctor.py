@@ -182,6 +182,45 @@ def test_the_printed_patch_opens_the_way(cluster, cluster_podsnap, shared, image
         assert_agrees(cluster_podsnap, its, *where(each), *image)
 
 
+@pytest.mark.parametrize("situation", ["undumpable-root", "undumpable-uid-1000", "other-user"])
+def test_an_ephemeral_container_that_may_trace(cluster, cluster_podsnap, shared, image, situation,
+                                               tmp_path):
+    """What doctor names as its smallest change opens the way, and the way without it stays shut."""
+    command, fields, expected, _ = SITUATIONS[situation]
+    manifest = make_pod("trace-" + situation, *command, namespace=shared, **fields)
+    start(cluster, manifest)
+    before, _, _ = traces(cluster, manifest)
+    shut = examine(cluster_podsnap, *where(manifest), *image)["ephemeral"]
+    assert kinds(shut) == [expected["ephemeral"]]
+    assert shut["blockers"][0]["fix"].startswith("--ptrace")
+    args = [*where(manifest), *image, "--ptrace"]
+    routes = examine(cluster_podsnap, *args)
+    assert kinds(routes["exec"]) == [expected["exec"]] and routes["ephemeral"]["works"]
+    done = cluster_podsnap.run("capture", *args, "-o", tmp_path / "b")
+    assert "not by exec: " in done.stderr
+    assert "whole" in cluster_podsnap.run("verify", tmp_path / "b").text
+    for report in routes.values():
+        assert_agrees(cluster_podsnap, report, *args)
+    # No copy of the process is left of another user's, either.
+    def is_clean():
+        processes, _, _ = traces(cluster, manifest)
+        return {pid: argv for pid, argv in processes.items() if "idle" not in argv} == before
+    wait_until(is_clean, "end of the probe")
+    assert_agrees(cluster_podsnap, shut, *where(manifest), *image)
+
+
+def test_pod_security_admits_no_tracer(cluster, cluster_podsnap, image):
+    namespace = cluster.namespace("d-" + os.urandom(4).hex(), "baseline")
+    manifest = make_pod("app", *DEADLOCK, namespace=namespace)
+    start(cluster, manifest)
+    args = [*where(manifest), *image, "--ptrace"]
+    report = examine(cluster_podsnap, *args)["ephemeral"]
+    assert kinds(report) == ["pod-security"]
+    done = cluster_podsnap.run("stacks", *args, "--route=ephemeral", expect=1)
+    assert 'violates PodSecurity "baseline:latest"' in done.stderr
+    assert "enter by the node agent" in done.stderr
+
+
 def run_commands(cluster, fix):
     for line in fix.splitlines():
         words = shlex.split(line)

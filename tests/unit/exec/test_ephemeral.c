@@ -5,6 +5,8 @@
 
 #define IMAGE "probe:1"
 
+static const struct ephemeral_spec as_target = {IMAGE, false}, tracer = {IMAGE, true};
+
 static cJSON *parse(const char *text)
 {
 	cJSON *doc = cJSON_Parse(text);
@@ -14,9 +16,9 @@ static cJSON *parse(const char *text)
 }
 
 /* Takes the container out of a patch. */
-static cJSON *patched(const cJSON *pod, const char *target)
+static cJSON *patched(const cJSON *pod, const char *target, const struct ephemeral_spec *spec)
 {
-	_cleanup_free_ char *text = ephemeral_patch(pod, target, IMAGE, "podsnap-1");
+	_cleanup_free_ char *text = ephemeral_patch(pod, target, spec, "podsnap-1");
 	_cleanup_json_doc_ cJSON *patch = parse(text);
 	cJSON *list =
 	    cJSON_GetObjectItem(cJSON_GetObjectItem(patch, "spec"), "ephemeralContainers");
@@ -29,7 +31,7 @@ static cJSON *patched(const cJSON *pod, const char *target)
 /* The rights of the container that a pod gets. */
 static cJSON *rights(const char *pod_text, const char *target)
 {
-	_cleanup_json_doc_ cJSON *pod = parse(pod_text), *c = patched(pod, target);
+	_cleanup_json_doc_ cJSON *pod = parse(pod_text), *c = patched(pod, target, &as_target);
 
 	return cJSON_DetachItemFromObject(c, "securityContext");
 }
@@ -41,7 +43,7 @@ static void it_shares_the_targets_processes_and_its_rights(void **state)
 	    "{\"runAsUser\":1000,\"capabilities\":{\"drop\":[\"ALL\"]}}}]},"
 	    "\"status\":{\"containerStatuses\":[{\"name\":\"app\",\"user\":{\"linux\":"
 	    "{\"uid\":7,\"gid\":8}}}]}}");
-	_cleanup_json_doc_ cJSON *c = patched(pod, "app");
+	_cleanup_json_doc_ cJSON *c = patched(pod, "app", &as_target);
 	const cJSON *security = json_doc_get(c, "securityContext");
 
 	assert_string_equal(json_doc_text(c, "name"), "podsnap-1");
@@ -51,6 +53,26 @@ static void it_shares_the_targets_processes_and_its_rights(void **state)
 	assert_int_equal(json_doc_get(security, "runAsUser")->valueint, 1000);
 	assert_int_equal(json_doc_get(security, "runAsGroup")->valueint, 8);
 	assert_string_equal(json_doc_get(security, "capabilities.drop")->child->valuestring, "ALL");
+}
+
+static void a_tracer_is_root_with_no_more_than_it_takes(void **state)
+{
+	_cleanup_json_doc_ cJSON *pod = parse(
+	    "{\"spec\":{\"securityContext\":{\"runAsNonRoot\":true},\"containers\":[{\"name\":"
+	    "\"app\",\"securityContext\":{\"runAsUser\":1000,\"readOnlyRootFilesystem\":true,"
+	    "\"capabilities\":{\"add\":[\"NET_ADMIN\"]}}}]}}");
+	_cleanup_json_doc_ cJSON *c = patched(pod, "app", &tracer);
+	const cJSON *security = json_doc_get(c, "securityContext");
+	_cleanup_free_ char *capabilities =
+	    cJSON_PrintUnformatted(json_doc_get(security, "capabilities"));
+
+	assert_string_equal(capabilities,
+			    "{\"drop\":[\"ALL\"],\"add\":[\"SYS_PTRACE\",\"DAC_OVERRIDE\"]}");
+	assert_int_equal(json_doc_get(security, "runAsUser")->valueint, 0);
+	assert_int_equal(json_doc_get(security, "runAsGroup")->valueint, 0);
+	assert_true(cJSON_IsFalse(json_doc_get(security, "runAsNonRoot")));
+	assert_true(cJSON_IsTrue(json_doc_get(security, "readOnlyRootFilesystem")));
+	assert_int_equal(cJSON_GetArraySize(security), 5);
 }
 
 static void the_pods_own_user_is_inherited(void **state)
@@ -90,6 +112,7 @@ static void only_one_that_runs_beside_the_same_target_is_used_again(void **state
 	    {"podsnap-a", "side", IMAGE, "running", false},
 	    {"podsnap-a", "app", "probe:2", "running", false},
 	    {"debugger-a", "app", IMAGE, "running", false},
+	    {"podsnap-ptrace-a", "app", IMAGE, "running", false},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -104,11 +127,14 @@ static void only_one_that_runs_beside_the_same_target_is_used_again(void **state
 		    "\"ephemeralContainerStatuses\":[{\"name\":\"%s\",\"state\":{\"%s\":{}}}]}}",
 		    cases[i].name, cases[i].image, cases[i].target, cases[i].name, cases[i].state);
 		pod = parse(text);
-		found = ephemeral_find(pod, "app", IMAGE);
+		found = ephemeral_find(pod, "app", &as_target);
 		if (cases[i].good)
 			assert_string_equal(found, cases[i].name);
 		else
 			assert_null(found);
+		/* What may trace is used again for that, and for that only. */
+		found = ephemeral_find(pod, "app", &tracer);
+		assert_int_equal(found != NULL, strstr(cases[i].name, "ptrace") != NULL);
 	}
 }
 
@@ -149,6 +175,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(it_shares_the_targets_processes_and_its_rights),
+	    cmocka_unit_test(a_tracer_is_root_with_no_more_than_it_takes),
 	    cmocka_unit_test(the_pods_own_user_is_inherited),
 	    cmocka_unit_test(a_sidecar_among_the_init_containers_has_rights_too),
 	    cmocka_unit_test(only_one_that_runs_beside_the_same_target_is_used_again),
