@@ -198,19 +198,13 @@ bool kube_status_passes(int status)
 	return status == 429 || (status >= 500 && status != 501);
 }
 
-void kube_back_off(const struct kube *k, int attempt, const char *retry_after)
+void kube_back_off(const struct kube *k, int attempt, unsigned retry_after_s)
 {
 	/* Signals end the sleep of the thread that handles them only. */
 	const struct timespec piece = {.tv_nsec = (long)(CANCEL_POLL_MS * NS_PER_MS)};
 	uint64_t ms = BACK_OFF_FIRST_MS << MIN(attempt - 1, 10);
 
-	/* A date instead of seconds reads as 0. */
-	if (retry_after) {
-		uint64_t asked_s = strtoul(retry_after, NULL, 10);
-
-		ms = MAX(ms, MIN(asked_s, BACK_OFF_MAX_MS) * 1000);
-	}
-	ms = MIN(ms, BACK_OFF_MAX_MS);
+	ms = MIN(MAX(ms, (uint64_t)retry_after_s * 1000), (uint64_t)BACK_OFF_MAX_MS);
 	for (uint64_t slept = 0; slept < ms; slept += CANCEL_POLL_MS) {
 		if (k->cancel && atomic_load(k->cancel)) return;
 		nanosleep(&piece, NULL);
@@ -270,6 +264,7 @@ static int call(struct kube *k, const struct call *call, struct buf *ret, struct
 	}
 	for (int attempt = 1;; attempt++) {
 		_cleanup_http_response_ struct http_response answer = {0};
+		const char *asked;
 		bool again = false;
 		char doing[300];
 
@@ -289,7 +284,9 @@ static int call(struct kube *k, const struct call *call, struct buf *ret, struct
 			return kube_answer_error(k, doing, call->path, answer.status,
 						 answer.body.data, answer.body.len, e);
 		}
-		kube_back_off(k, attempt, http_response_header(&answer, "Retry-After"));
+		asked = http_response_header(&answer, "Retry-After");
+		/* A date instead of seconds reads as 0. */
+		kube_back_off(k, attempt, asked ? (unsigned)strtoul(asked, NULL, 10) : 0);
 	}
 }
 

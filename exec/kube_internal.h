@@ -63,9 +63,9 @@ int kube_answer_error(const struct kube *k, const char *doing, const char *path,
 int kube_tls_error(const struct kube *k, struct err *e);
 /* Is it worth to ask again? 429, and what a server that starts or restarts answers. */
 bool kube_status_passes(int status);
-/* Waits before attempt 1, 2, ...: 0.25 s and twice as long each time, or what Retry-After asks for
- * (in seconds, NULL: nothing), at most 10 s. A cancellation ends the wait. */
-void kube_back_off(const struct kube *k, int attempt, const char *retry_after);
+/* Waits before attempt 1, 2, ...: 0.25 s and twice as long each time, or what Retry-After asks for,
+ * at most 10 s. A cancellation ends the wait. */
+void kube_back_off(const struct kube *k, int attempt, unsigned retry_after_s);
 /* True for what may stand in a path as a name: DNS-1123 subdomain, at most 253 bytes. */
 bool kube_name_is_valid(const char *name);
 

@@ -220,8 +220,9 @@ struct opening {
 	/* Alone: where v5 is offered, too, the API server translates the stream itself, whichever
 	 * it chooses, and does not just pass it on. */
 	const char *protocol;
-	bool renewed; /* newer credentials were asked for */
-	bool again;   /* the failure may pass */
+	bool renewed;           /* newer credentials were asked for */
+	bool again;             /* the failure may pass */
+	unsigned retry_after_s; /* what the server asks for before that */
 };
 
 /* 400 is what servers answer to protocols that they do not know, and to much else. */
@@ -237,6 +238,7 @@ static int judge_refusal(struct kube *k, struct remote *r, struct opening *o, st
 {
 	int status = websocket_status(r->ws), code;
 
+	o->retry_after_s = websocket_retry_after_s(r->ws);
 	if (status == 401 && !o->renewed) {
 		o->renewed = true;
 		code = kube_refused(k, &o->again, e);
@@ -258,6 +260,7 @@ static int try_open(struct kube *k, const struct remote_config *config, struct o
 	int code;
 
 	o->again = false;
+	o->retry_after_s = 0;
 	if (!r) return err_set(e, ERR_NO_MEMORY, "no memory for an exec stream");
 	r->data = config->data;
 	r->ctx = config->ctx;
@@ -310,7 +313,7 @@ int remote_open(struct kube *k, const struct remote_config *config, struct remot
 			return err_wrap(failure, "exec into pod %s, container %s", t->pod,
 					t->container);
 		log_debug("exec: %s; trying again", failure->text);
-		kube_back_off(k, attempt, NULL);
+		kube_back_off(k, attempt, o.retry_after_s);
 	}
 }
 

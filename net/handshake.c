@@ -97,7 +97,7 @@ static bool list_has(struct text list, struct text word)
 
 /* The headers that matter here; p NULL: absent. */
 struct fields {
-	struct text upgrade, connection, accept, protocol, extensions, length, encoding;
+	struct text upgrade, connection, accept, protocol, extensions, length, encoding, retry;
 };
 
 static int parse_fields(struct text head, struct fields *ret, struct err *e)
@@ -113,6 +113,7 @@ static int parse_fields(struct text head, struct fields *ret, struct err *e)
 	    {"Sec-WebSocket-Extensions", &ret->extensions},
 	    {"Content-Length", &ret->length},
 	    {"Transfer-Encoding", &ret->encoding},
+	    {"Retry-After", &ret->retry},
 	};
 
 	while (head.len > 0) {
@@ -249,6 +250,17 @@ static int parse_status(struct text line, int *ret)
 	return 0;
 }
 
+static unsigned seconds_of(struct text t)
+{
+	unsigned seconds = 0;
+
+	for (size_t i = 0; i < t.len && seconds < 100000; i++) {
+		if (t.p[i] < '0' || t.p[i] > '9') return 0;
+		seconds = seconds * 10 + (unsigned)(t.p[i] - '0');
+	}
+	return seconds;
+}
+
 int handshake_parse(char *data, size_t len, bool ended, const char *key, const char *protocols,
 		    struct handshake_answer *ret, struct err *e)
 {
@@ -279,6 +291,7 @@ int handshake_parse(char *data, size_t len, bool ended, const char *key, const c
 		if (r < 0) return r;
 	}
 	answer.used = (size_t)(end - data) + 4;
+	answer.retry_after_s = seconds_of(f.retry);
 	if (answer.status == 101)
 		r = check_upgrade(&f, key, protocols, &answer, e);
 	else

@@ -35,6 +35,7 @@ struct handshake_answer {
 	size_t used;      /* 101: bytes of the answer; what follows is the first frame */
 	const char *body; /* not 101: in the caller's bytes unless it was chunked; not NUL-ended */
 	size_t body_len;
+	unsigned retry_after_s; /* what Retry-After asks for in seconds; 0: nothing, or a date */
 };
 
 /*

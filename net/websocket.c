@@ -286,6 +286,11 @@ int websocket_status(const struct websocket *ws)
 	return ws->result.status;
 }
 
+unsigned websocket_retry_after_s(const struct websocket *ws)
+{
+	return ws->result.retry_after_s;
+}
+
 const char *websocket_body(const struct websocket *ws, size_t *ret_len)
 {
 	bool refused = ws->state == WEBSOCKET_REFUSED;

@@ -53,8 +53,10 @@ void websocket_close(struct websocket *ws);
 enum websocket_state websocket_state(const struct websocket *ws);
 /* The negotiated subprotocol, "" if none. */
 const char *websocket_protocol(const struct websocket *ws);
-/* Of a refusal: HTTP status, and the body with a NUL behind it. */
+/* Of a refusal: HTTP status, seconds that Retry-After asks for (0: none), and the body with a NUL
+ * behind it. */
 int websocket_status(const struct websocket *ws);
+unsigned websocket_retry_after_s(const struct websocket *ws);
 const char *websocket_body(const struct websocket *ws, size_t *ret_len);
 /* Of the close frame that came; 1005 if it had none. */
 int websocket_close_code(const struct websocket *ws);

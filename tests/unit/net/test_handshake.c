@@ -147,6 +147,32 @@ static void a_refusal_comes_with_its_body(void **state)
 	}
 }
 
+static void when_to_ask_again(void **state)
+{
+	static const struct {
+		const char *header;
+		unsigned least, most;
+	} cases[] = {
+	    {"", 0, 0},
+	    {"Retry-After: 7\r\n", 7, 7},
+	    {"retry-after:  12 \r\n", 12, 12},
+	    {"Retry-After: Fri, 27 Nov 2026 16:00:00 GMT\r\n", 0, 0},
+	    {"Retry-After: -1\r\n", 0, 0},
+	    {"Retry-After: 99999999999999999999\r\n", 3600, UINT32_MAX},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct handshake_answer a = {0};
+		char text[300];
+		struct err e;
+
+		snprintf(text, sizeof(text), "HTTP/1.1 429 Busy\r\n%sContent-Length: 0\r\n\r\n",
+			 cases[i].header);
+		assert_int_equal(parse(text, false, &a, &e), 1);
+		assert_in_range(a.retry_after_s, cases[i].least, cases[i].most);
+	}
+}
+
 static void endless_headers_hit_the_cap(void **state)
 {
 	static char text[HANDSHAKE_HEADERS_MAX + 100] = "HTTP/1.1 101 x\r\nA: ";
@@ -166,6 +192,7 @@ int main(void)
 	    cmocka_unit_test(every_prefix_needs_more),
 	    cmocka_unit_test(a_false_upgrade_is_refused),
 	    cmocka_unit_test(a_refusal_comes_with_its_body),
+	    cmocka_unit_test(when_to_ask_again),
 	    cmocka_unit_test(endless_headers_hit_the_cap),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
