@@ -313,7 +313,7 @@ static void assert_authorization(struct kube *k, const char *value)
 	struct err e;
 
 	if (kube_authorize(k, &e) != 0) fail_msg("%s %s", e.text, e.hint);
-	assert_string_equal(k->headers[0], "Accept: application/json");
+	assert_string_equal(k->headers[0], "Accept: application/json, */*");
 	assert_true(k->header_count >= 2);
 	assert_string_equal(k->headers[1], value);
 }
