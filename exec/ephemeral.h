@@ -1,6 +1,7 @@
 /*
  * Route "ephemeral": a container that holds only the probe, put into the pod beside the target's
- * and in its process namespace. It idles; requests run in it by exec. Kubernetes never takes an
+ * and in its process namespace. It idles; requests run in it by exec, and not by attach: what a
+ * container itself writes the runtime also keeps in the node's log files. Kubernetes never takes an
  * ephemeral container out of a pod again, so one that is there and runs is used again.
  * https://kubernetes.io/docs/concepts/workloads/pods/ephemeral-containers/
  */
