@@ -71,7 +71,7 @@ static int read_listed(const char *container, pid_t pid, struct process_item *re
 	if (pid == getpid()) return 1;
 	if (process_open(pid, &p, NULL) < 0 || process_status(&p, &status, NULL) < 0) return 1;
 	if (container && !process_is_of_container(&p, container)) return 1;
-	if (process_is_kernel_thread(&p, &status)) return 1;
+	if (process_is_kernel_thread(&p, &status) || process_is_copy(&p, &status)) return 1;
 	return container ? read_of_container(&p, &status, ret, e) : read_item(&p, &status, ret, e);
 }
 

@@ -93,23 +93,51 @@ static bool is_helper(pid_t pid, const struct pids *own, const struct pids *help
 	return holds(helpers, parent) || (holds(own, parent) && same_command(pid, parent));
 }
 
-/* All processes in sight but those of list_own_line, their helpers, and others of this very
- * program: one that idles in its container, another capture. */
+/* The script that pushes a probe gets "podsnap" as its name (exec/push.h). */
+static bool is_pushing_shell(pid_t pid)
+{
+	static const char name[] = "\0podsnap\0";
+	_cleanup_buf_ struct buf line = BUF_INIT(CMDLINE_TEXT_MAX);
+
+	read_text(pid, "cmdline", &line);
+	return line.len > 0 && memmem(line.data, line.len, name, sizeof(name) - 1);
+}
+
+/* The probes of other clients, and the shells that wait for them. */
+static int list_probes(const struct pids *all, struct pids *ret, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < all->count && r == 0; i++) {
+		pid_t parent;
+
+		if (!task_is_podsnaps(all->v[i])) continue;
+		r = pids_add(ret, all->v[i], e);
+		parent = parent_of(all->v[i]);
+		if (r == 0 && parent > 0 && is_pushing_shell(parent)) r = pids_add(ret, parent, e);
+	}
+	return r;
+}
+
+/* All processes in sight but those of list_own_line, their helpers, other probes, and others of
+ * this very program: one that idles in its container, another capture. */
 static int list_others(struct pids *ret, struct err *e)
 {
-	_cleanup_pids_ struct pids own = {0}, helpers = {0};
+	_cleanup_pids_ struct pids own = {0}, helpers = {0}, probes = {0};
 	struct stat program = {0};
 	size_t count = 0;
 	int r = pids_list(ret, e);
 
 	if (r == 0) r = list_own_line(&own, e);
+	if (r == 0) r = list_probes(ret, &probes, e);
 	if (r < 0) return r;
 	/* If it cannot be had, none is like it. */
 	(void)stat("/proc/self/exe", &program);
 	for (size_t i = 0; i < ret->count && r == 0; i++) {
 		pid_t pid = ret->v[i];
 
-		if (holds(&own, pid) || runs_program(pid, &program)) continue;
+		if (holds(&own, pid) || holds(&probes, pid) || runs_program(pid, &program))
+			continue;
 		if (is_helper(pid, &own, &helpers))
 			r = pids_add(&helpers, pid, e);
 		else
@@ -136,7 +164,8 @@ static bool is_candidate(pid_t pid, struct buf *ret_group)
 	if (process_open(pid, &p, NULL) < 0 || process_check(&p, NULL) < 0 ||
 	    process_status(&p, &status, NULL) < 0 || process_is_kernel_thread(&p, &status))
 		return false;
-	if (is_own_thread(status.tracer_pid)) return false; /* a copy-on-write child of ours */
+	/* A copy-on-write child of ours, or of another probe that holds it. */
+	if (is_own_thread(status.tracer_pid) || process_is_copy(&p, &status)) return false;
 	process_read(&p, "cgroup", ret_group, NULL);
 	return true;
 }

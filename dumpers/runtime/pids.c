@@ -5,10 +5,16 @@
 #include "dumpers/proc/scan.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { PIDS_MAX = 1 << 17 };
+/* Of the file's name, as the script that pushes a probe makes it (exec/push.h). */
+#define PUSHED_PREFIX ".podsnap-"
 
 void pids_done(struct pids *pids)
 {
@@ -63,6 +69,39 @@ bool process_is_kernel_thread(const struct process *p, const struct proc_status 
 	if (proc_status_has(status, STATUS_VM_SIZE)) return false;
 	process_capturable(p, status, &verdict);
 	return verdict.blocker == BLOCKER_KERNEL_THREAD;
+}
+
+bool task_is_podsnaps(pid_t tid)
+{
+	char path[64], name[32] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) return false;
+	if (read(fd, name, sizeof(name) - 1) < 0) name[0] = '\0';
+	close(fd);
+	name[strcspn(name, "\n")] = '\0';
+	/* A pushed probe, one of an image, and podsnap itself. */
+	return strncmp(name, PUSHED_PREFIX, strlen(PUSHED_PREFIX)) == 0 ||
+	       strcmp(name, "podsnap-probe") == 0 || strcmp(name, "podsnap") == 0;
+}
+
+static bool same_program(const struct process *p, pid_t other)
+{
+	char path[64];
+	struct stat a, b;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", other);
+	return fstatat(p->proc_fd, "exe", &a, 0) == 0 && stat(path, &b) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+bool process_is_copy(const struct process *p, const struct proc_status *status)
+{
+	return status->tracer_pid > 0 && status->tracer_pid <= INT_MAX && status->threads == 1 &&
+	       status->ppid > 0 && status->ppid <= INT_MAX &&
+	       task_is_podsnaps((pid_t)status->tracer_pid) && same_program(p, (pid_t)status->ppid);
 }
 
 pid_t process_own_pid(pid_t pid, const struct proc_status *status)

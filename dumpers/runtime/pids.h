@@ -18,6 +18,11 @@ int pids_add(struct pids *pids, pid_t pid, struct err *e);
 int pids_list(struct pids *ret, struct err *e);
 
 bool process_is_kernel_thread(const struct process *p, const struct proc_status *status);
+/* Does the process or thread belong to a podsnap, this or another one? Its name tells. */
+bool task_is_podsnaps(pid_t tid);
+/* Is it the copy that a podsnap made of a process, to read it: a child of that process, of one
+ * thread and of the same program, which the podsnap traces? */
+bool process_is_copy(const struct process *p, const struct proc_status *status);
 /* As its own pid namespace numbers it. */
 pid_t process_own_pid(pid_t pid, const struct proc_status *status);
 /* Its parent's number in that namespace; 0 where the parent is of another. */

@@ -105,6 +105,23 @@ def test_listed_and_ends_by_itself(cluster_podsnap, still):
     assert_gone(cluster_podsnap, still, second)
 
 
+def test_nobody_takes_it_for_a_process(cluster_podsnap, still, tmp_path):
+    """Neither the copy that is held nor the probe that holds it."""
+    def names():
+        listed = cluster_podsnap.run("ps", *still.where, "--json").json()["processes"]
+        return [process["name"] for process in listed if "podsnap" not in process["command"]]
+    assert names() == ["deadlock"]
+    _, source = hold(cluster_podsnap, still, "60s")
+    assert names() == ["deadlock"]
+    cluster_podsnap.run("stacks", *still.where, "--process", "deadlock")
+    cluster_podsnap.run("capture", *still.where, "--all", "-o", tmp_path / "b")
+    cores = [entry["name"] for entry in
+             cluster_podsnap.run("show", tmp_path / "b", "--json").json()["entries"]
+             if entry["name"].endswith("/core")]
+    assert cores == ["1-deadlock/core"]
+    let_go(cluster_podsnap, still, source)
+
+
 def test_not_held_without_being_asked_to(cluster_podsnap, still):
     cluster_podsnap.run("stacks", *still.where)
     still.await_clean()
