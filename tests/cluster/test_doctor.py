@@ -6,14 +6,15 @@ import shlex
 
 import pytest
 
+from lib.beside import node_agent
 from lib.cluster import container, pod as make_pod
 from lib.pods import FIND, RESTRICTED, module_namespace
 from lib.podsnap import refused
 from lib.rbac import await_allowed
 from lib.wait import wait_until
 
-# Those into every pod; test_sidecar.py and test_node_agent.py have the others.
-ROUTES = ("exec", "ephemeral")
+# With the target's own rights, and those that take something beside it.
+ROUTES, BESIDE = ("exec", "ephemeral"), ("sidecar", "node")
 ALL_ROUTES = ["sidecar", "exec", "ephemeral", "node"]
 UNDUMPABLE = ["/targets/rights", "--dumpable", "0"]
 OTHER_USER = ["/targets/rights", "--uid", "1000", "--dumpable", "1"]
@@ -33,6 +34,11 @@ def fixture_shared(cluster):
 @pytest.fixture(name="image", scope="module")
 def fixture_image(cluster):
     return ["--probe-image", cluster.image("probe")]
+
+
+@pytest.fixture(name="agent", scope="module")
+def fixture_agent(cluster):
+    yield from node_agent(cluster)
 
 
 def where(manifest):
@@ -59,17 +65,17 @@ def traces(cluster, manifest):
     return processes, files, now["spec"].get("ephemeralContainers", [])
 
 
-def examine(podsnap, *args):
-    """{route: its report} of ROUTES, after what holds for every answer was checked."""
+def examine(podsnap, *args, routes=ROUTES):
+    """{route: its report}, after what holds for every answer was checked."""
     done = podsnap.run("doctor", *args, "--json", expect=None)
     answer = done.json()
     assert answer["schema"] == "podsnap.doctor/1"
-    routes = {report["route"]: report for report in answer["routes"]}
-    assert list(routes) == ALL_ROUTES
-    for report in routes.values():
+    reports = {report["route"]: report for report in answer["routes"]}
+    assert list(reports) == ALL_ROUTES
+    for report in reports.values():
         assert report["works"] == (not report["blockers"]), report
-    assert done.status == (0 if any(report["works"] for report in routes.values()) else 1)
-    return {route: routes[route] for route in ROUTES}
+    assert done.status == (0 if any(report["works"] for report in reports.values()) else 1)
+    return {route: reports[route] for route in routes}
 
 
 def kinds(report):
@@ -86,9 +92,9 @@ def assert_agrees(podsnap, report, *args):
 
 # --- routes x situations --------------------------------------------------------------------------
 
-def cell(*command, blockers=(None, None), level=None, **fields):
+def cell(*command, blockers=(None, None), beside=(None, None), level=None, **fields):
     """A pod, the kind of blocker of each route (None: it works), its namespace's Pod Security."""
-    return command or DEADLOCK, fields, dict(zip(ROUTES, blockers)), level
+    return command or DEADLOCK, fields, dict(zip(ROUTES + BESIDE, blockers + beside)), level
 
 
 SITUATIONS = {
@@ -102,14 +108,17 @@ SITUATIONS = {
     "seccomp-runtime-default": cell(security={"seccompProfile": {"type": "RuntimeDefault"}}),
     "baseline": cell(security={"runAsUser": 1000}, level="baseline"),
     "restricted": cell(security=RESTRICTED, level="restricted"),
-    "undumpable-root": cell(*UNDUMPABLE, blockers=("dumpable", "dumpable")),
+    "undumpable-root": cell(*UNDUMPABLE, blockers=("dumpable", "dumpable"),
+                            beside=("dumpable", None)),
     "undumpable-uid-1000": cell(*UNDUMPABLE, security={"runAsUser": 1000},
-                                blockers=("dumpable", "dumpable")),
-    "other-user": cell(*OTHER_USER, blockers=("uid", "uid")),
+                                blockers=("dumpable", "dumpable"), beside=("dumpable", None)),
+    "other-user": cell(*OTHER_USER, blockers=("uid", "uid"), beside=("uid", None)),
     "sys-ptrace": cell(*UNDUMPABLE, security={"capabilities": {"add": ["SYS_PTRACE"]}}),
     "init-in-front": cell("sh", "-c", "/targets/deadlock & wait"),
-    "full-memory": cell("/targets/memory", 195, blockers=("memory", "memory"), containers=[
-        container("app", "/targets/memory", 195, resources={"limits": {"memory": "200Mi"}})]),
+    "full-memory": cell("/targets/memory", 195, blockers=("memory", "memory"),
+                        beside=("memory", "memory"), containers=[container(
+                            "app", "/targets/memory", 195,
+                            resources={"limits": {"memory": "200Mi"}})]),
 }
 
 
@@ -126,6 +135,25 @@ def test_each_way_does_what_doctor_says(cluster, cluster_podsnap, shared, image,
     for route, report in routes.items():
         assert kinds(report) == ([expected[route]] if expected[route] else []), report
         assert_agrees(cluster_podsnap, report, *where(manifest), *image)
+
+
+@pytest.mark.usefixtures("agent")
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_each_way_beside_the_target_does_what_doctor_says(cluster, cluster_podsnap, shared,
+                                                          situation):
+    """A sidecar with the target's own securityContext, and the node agent."""
+    command, fields, expected, level = SITUATIONS[situation]
+    cluster.image("distroless")
+    namespace = cluster.namespace("d-" + os.urandom(4).hex(), level) if level else shared
+    manifest = make_pod("beside-" + situation, *command, namespace=namespace,
+                        shareProcessNamespace=True, **fields)
+    manifest["spec"]["containers"] = [*manifest["spec"]["containers"], container(
+        "podsnap", "/podsnap-probe", "idle", image=cluster.image("probe"),
+        securityContext=fields.get("security") or {})]
+    start(cluster, manifest)
+    for route, report in examine(cluster_podsnap, *where(manifest), routes=BESIDE).items():
+        assert kinds(report) == ([expected[route]] if expected[route] else []), report
+        assert_agrees(cluster_podsnap, report, *where(manifest))
 
 
 def test_two_containers(cluster, cluster_podsnap, shared, image):

@@ -7,7 +7,7 @@ import pytest
 
 from lib import bundle as bundles, proc
 from lib.beside import (assert_core_is_of, assert_each_rule_is_needed, assert_nothing_left,
-                        assert_stacks, capture, doctor_report, filled_in, listed)
+                        assert_stacks, capture, doctor_report, listed, node_agent)
 from lib.cluster import container
 from lib.pods import CapturePod, RESTRICTED, module_namespace
 from lib.podsnap import refused
@@ -19,13 +19,7 @@ DEADLOCK = "/targets/deadlock"
 
 @pytest.fixture(name="agent", scope="module")
 def fixture_agent(cluster):
-    """The DaemonSet of images/node-agent.yaml."""
-    objects = filled_in(cluster, "node-agent.yaml", {"podsnap": "probe"})
-    cluster.apply(*objects)
-    cluster.kubectl("rollout", "status", "daemonset/podsnap-node-agent", "-n", "podsnap",
-                    "--timeout=90s")
-    yield next(one for one in objects if one["kind"] == "DaemonSet")
-    cluster.kubectl("delete", "namespace", "podsnap")
+    yield from node_agent(cluster)
 
 
 @pytest.fixture(name="shared", scope="module")

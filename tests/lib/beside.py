@@ -22,6 +22,16 @@ def filled_in(cluster, name, images):
     return objects
 
 
+def node_agent(cluster):
+    """A generator for a fixture: the DaemonSet of images/node-agent.yaml, which runs."""
+    objects = filled_in(cluster, "node-agent.yaml", {"podsnap": "probe"})
+    cluster.apply(*objects)
+    cluster.kubectl("rollout", "status", "daemonset/podsnap-node-agent", "-n", "podsnap",
+                    "--timeout=90s")
+    yield next(one for one in objects if one["kind"] == "DaemonSet")
+    cluster.kubectl("delete", "namespace", "podsnap")
+
+
 def pid_of_entry(bundle, end="/core"):
     return int(bundles.find(bundle, end).partition("-")[0])
 
