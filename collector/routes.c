@@ -142,11 +142,13 @@ static bool may_go_on(const struct attempt *a)
 	}
 }
 
-/* What an ephemeral container cannot make good: it stays in the pod's description for ever, and has
+/* What need not be tried. An ephemeral container stays in the pod's description for ever, and has
  * the rights that exec has. NULL: it may. */
 static const char *futile(const struct visit *v, enum route route, const struct attempt attempts[])
 {
 	int by_exec = attempts[ROUTE_EXEC].r;
+	if (route == ROUTE_SIDECAR && !v->target->may_have_sidecar)
+		return "the pod has no container " SIDECAR_NAME;
 	if (route != ROUTE_EPHEMERAL) return NULL;
 	if (by_exec == -ERR_FORBIDDEN) return "it takes exec, too";
 	if (by_exec == -ERR_PERMISSION && !option_bool(v->options, OPT_PTRACE))

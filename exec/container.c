@@ -295,6 +295,7 @@ int container_choose(const cJSON *pod, const char *container, struct pod_target 
 	snprintf(t.container, sizeof(t.container), "%s", name);
 	container_find(pod, name, &status);
 	copy_id(&t, json_doc_text(status, "containerID"));
+	t.may_have_sidecar = sidecar_is_meant(pod);
 	r = check_running(status, &t, e);
 	if (r == 0) *ret = t;
 	return r;

@@ -67,6 +67,7 @@ struct pod_target {
 	char container_id[129]; /* as its runtime has it, without "containerd://"; "" not known */
 	char uid[64], node[254];
 	char note[512]; /* what was chosen among several, for the user; "" if there was no choice */
+	bool may_have_sidecar; /* as it was when it was chosen: exec/sidecar.h */
 };
 /*
  * source: "NAME", "pod/NAME", "deploy/NAME" and the other TYPEs kubectl knows (sts, ds, rs, job,

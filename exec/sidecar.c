@@ -18,6 +18,14 @@ static const char *name_of(const cJSON *pod)
 	return *named ? named : SIDECAR_NAME;
 }
 
+bool sidecar_is_meant(const cJSON *pod)
+{
+	const cJSON *status;
+
+	return strcmp(name_of(pod), SIDECAR_NAME) != 0 ||
+	       container_find(pod, SIDECAR_NAME, &status) != NULL;
+}
+
 bool sidecar_is_named(const cJSON *pod, const char *container)
 {
 	return strcmp(container, name_of(pod)) == 0;

@@ -26,6 +26,8 @@ int sidecar_enter(struct kube *k, const struct pod_target *target, struct pod_ta
 
 /* The container's name, borrowed from pod. Errors as of sidecar_enter. */
 int sidecar_find(const cJSON *pod, const char *target, const char **ret, struct err *e);
+/* Could the pod have one: a container of the usual name, or an annotation that names another? */
+bool sidecar_is_meant(const cJSON *pod);
 /* Is that container one, by its name? */
 bool sidecar_is_named(const cJSON *pod, const char *container);
 
