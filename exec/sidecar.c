@@ -89,7 +89,7 @@ int sidecar_enter(struct kube *k, const struct pod_target *target, struct pod_ta
 		  struct err *e)
 {
 	_cleanup_json_doc_ cJSON *pod = NULL;
-	const char *name;
+	const char *name = "";
 	int r = pod_read(k, target, &pod, e);
 
 	if (r == 0) r = sidecar_find(pod, target->container, &name, e);

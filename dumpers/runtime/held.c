@@ -5,19 +5,33 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { TEXT_MAX = 4 << 20, LISTENS = 0x10000 /* __SO_ACCEPTCON, net/unix/af_unix.c */ };
 
 /* "0000...: 00000002 00000000 00010000 0001 01 12345 @podsnap-held-ID" */
+static bool listens(const char *line)
+{
+	const char *p = strchr(line, ':');
+	unsigned long value = 0;
+	char *end;
+
+	/* Behind the colon: references, protocol, flags. */
+	for (int field = 0; p && field < 3; field++) {
+		value = strtoul(++p, &end, 16);
+		p = end > p ? end : NULL;
+	}
+	return p && value & LISTENS;
+}
+
 static bool parse_line(const char *line, char ret[HELD_ID_SIZE])
 {
-	unsigned flags;
 	const char *name = strchr(line, '@');
 
 	if (!name || strncmp(name + 1, HELD_SOCKET_PREFIX, strlen(HELD_SOCKET_PREFIX)) != 0)
 		return false;
-	if (sscanf(line, "%*[^:]: %*x %*x %x", &flags) != 1 || !(flags & LISTENS)) return false;
+	if (!listens(line)) return false;
 	name += 1 + strlen(HELD_SOCKET_PREFIX);
 	for (size_t i = 0; i < HELD_ID_SIZE - 1; i++)
 		if (!isxdigit((unsigned char)name[i])) return false;
