@@ -223,6 +223,7 @@ int pod_find_from(kube_get_fn get, void *ctx, const char *namespace_, const char
 {
 	struct search s = {get, ctx, namespace_};
 	const struct resource *type;
+	char which[40] = "the only one";
 	uint64_t count = 0;
 	const char *name;
 	int r;
@@ -239,9 +240,9 @@ int pod_find_from(kube_get_fn get, void *ctx, const char *namespace_, const char
 	if (type == &resources[0]) return pod_by_name(&s, name, ret, e);
 	r = pod_of_workload(&s, type, name, ret, &count, e);
 	if (r < 0) return r;
-	snprintf(ret_note, POD_NOTE_MAX, "pod %.253s, %s%llu of %s/%.100s",
-		 json_doc_text(*ret, "metadata.name"), count > 1 ? "one of the " : "the ",
-		 (unsigned long long)count, type->names[1], name);
+	if (count > 1) snprintf(which, sizeof(which), "one of the %llu", (unsigned long long)count);
+	snprintf(ret_note, POD_NOTE_MAX, "pod %.253s, %s of %.30s/%.60s",
+		 json_doc_text(*ret, "metadata.name"), which, type->names[1], name);
 	return 0;
 }
 

@@ -3,7 +3,6 @@
 import glob
 import os
 import shutil
-import sys
 import tempfile
 
 from lib.rootfs import Rootfs
@@ -78,14 +77,3 @@ def load(cluster, name, build_dir):
         os.chmod(directory, 0o755)
         cluster.script("image", PREFIX + name, directory)
     return PREFIX + name
-
-
-def main():
-    """python3 -m lib.images NAME BUILD_DIR: loads an image into the running cluster."""
-    from lib.cluster import Cluster
-    name, build_dir = sys.argv[1:]
-    print(load(Cluster(build_dir), name, build_dir))
-
-
-if __name__ == "__main__":
-    main()
