@@ -98,17 +98,13 @@ static const char *status_of(const struct pod_choice *choice, const struct captu
 static void reason_of(const struct pod_choice *choice, const struct capture_result *r, char *ret,
 		      size_t size)
 {
-	if (choice->why.code)
-		snprintf(ret, size, "%s", choice->why.text);
-	else if (r->status == CAPTURE_NOT_BEGUN)
-		snprintf(ret, size, "cancelled before it began");
-	else if (r->status == CAPTURE_FAILED)
-		snprintf(ret, size, "%s", r->err.text);
+	if (r->status == CAPTURE_COMPLETE)
+		ret[0] = '\0';
 	else if (r->status == CAPTURE_PARTIAL)
 		snprintf(ret, size, "%s%s%llu incomplete entries", r->ended,
 			 r->ended[0] ? ", " : "", (unsigned long long)r->totals.incomplete);
 	else
-		snprintf(ret, size, "%s", "");
+		snprintf(ret, size, "%s", targets_reason(choice, &r->err));
 }
 
 static void write_one(struct json *j, const struct pod_choice *choice,

@@ -42,7 +42,7 @@ int doctor_examine(struct kube *k, const struct options *options, const char *so
 void doctor_done(struct doctor *d);
 #define _cleanup_doctor_ _cleanup_(doctor_done)
 
-/* Adds a blocker to the routes whose bits are set; the text follows. The fix is "" until
+/* Adds a blocker to the routes whose bits are set; the text follows. Its fix is "" until
  * doctor_fix.
  */
 enum {

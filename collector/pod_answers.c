@@ -37,14 +37,6 @@ static void ask_one(void *ctx, size_t i, struct kube *kube)
 	if (r && ask->targets->several) log_err(&a->err);
 }
 
-/* Why there is no answer. */
-static const char *reason_of(const struct pod_choice *choice, const struct answer *a)
-{
-	return choice->why.code ? choice->why.text
-	       : a->err.code    ? a->err.text
-				: "cancelled before it began";
-}
-
 static int write_text(const struct targets *t, const struct pod_choice *choice,
 		      const struct answer *a, struct buf *ret, struct err *e)
 {
@@ -57,7 +49,7 @@ static int write_text(const struct targets *t, const struct pod_choice *choice,
 	if (!r) r = buf_puts(ret, "\n", e);
 	if (r) return r;
 	if (a->done) return a->text.len ? buf_append(ret, a->text.data, a->text.len, e) : 0;
-	snprintf(reason, sizeof reason, "%s", reason_of(choice, a));
+	snprintf(reason, sizeof reason, "%s", targets_reason(choice, &a->err));
 	log_sanitize(reason);
 	return buf_printf(ret, e, "%s: %s\n", choice->not_running ? "skipped" : "failed", reason);
 }
@@ -78,7 +70,7 @@ static void write_error(struct json *j, const struct pod_choice *choice, const s
 	json_key(j, "error");
 	json_object(j);
 	json_kv_string(j, "code", err_info(why->code ? why->code : ERR_CANCELLED)->name);
-	json_kv_string(j, "text", reason_of(choice, a));
+	json_kv_string(j, "text", targets_reason(choice, &a->err));
 	json_object_end(j);
 }
 

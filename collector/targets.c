@@ -164,6 +164,12 @@ void targets_each(const struct targets *t, target_fn fn, void *ctx)
 	many_run(t->set.count, t->workers, do_one, &each);
 }
 
+const char *targets_reason(const struct pod_choice *choice, const struct err *work)
+{
+	if (choice->why.code) return choice->why.text;
+	return work->code ? work->text : "cancelled before it began";
+}
+
 int targets_verdict(struct command_call *call, const struct targets *t, size_t complete,
 		    size_t partial, struct err *e)
 {

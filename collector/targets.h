@@ -30,6 +30,9 @@ void targets_done(struct targets *t); /* of a zeroed one, too */
 typedef void (*target_fn)(void *ctx, size_t index, struct kube *kube);
 void targets_each(const struct targets *t, target_fn fn, void *ctx);
 
+/* Why nothing came of one: as it was selected, or else as the work on it ended (code 0: it was not
+ * begun). Borrowed from either. */
+const char *targets_reason(const struct pod_choice *choice, const struct err *work);
 /*
  * The end of a command over several targets, of which so many gave all or a part: 0, with
  * call->partial if anything is missing; an error if there is nothing. The reasons were printed.

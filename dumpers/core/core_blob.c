@@ -1,5 +1,6 @@
 #include "dumpers/core/core_blob.h"
 
+#include "base/search.h"
 #include "dumpers/core/core_internal.h"
 #include "dumpers/snapshot/live.h"
 
@@ -52,17 +53,8 @@ static int write_head(struct core_blob *b, struct err *e)
 /* The load whose data holds the offset, which is behind the head and before the end. */
 static size_t load_at(const struct core_blob *b, uint64_t offset)
 {
-	size_t low = 0, high = b->core->load_count;
-
-	while (high - low > 1) {
-		size_t middle = low + (high - low) / 2;
-
-		if (b->load_offsets[middle] <= offset)
-			low = middle;
-		else
-			high = middle;
-	}
-	return low;
+	return first_above(b->load_offsets, b->core->load_count, sizeof(*b->load_offsets), offset) -
+	       1;
 }
 
 static int unreadable(uint64_t addr, struct err *e)

@@ -29,9 +29,9 @@ static void take_status(const struct proc_status *s, struct process_item *item)
 	memcpy(item->comm, s->name, sizeof(item->comm));
 }
 
-/* status is already read. */
-static int read_item(const struct process *p, const struct proc_status *status,
-		     struct process_item *ret, struct err *e)
+/* status is already read; container NULL: as our own pid namespace numbers it. */
+static int read_item(const char *container, const struct process *p,
+		     const struct proc_status *status, struct process_item *ret, struct err *e)
 {
 	_cleanup_facts_ struct runtime_facts facts;
 	struct process_item item = {.pid = p->pid};
@@ -39,6 +39,10 @@ static int read_item(const struct process *p, const struct proc_status *status,
 	int r;
 
 	take_status(status, &item);
+	if (container) {
+		item.pid = process_own_pid(p->pid, status);
+		item.ppid = process_own_ppid(status);
+	}
 	item.start_ns = proc_stat_start_ns(p->start_ticks);
 	facts_read(p, &facts);
 	runtime_detect_facts(&facts, &item.guess);
@@ -48,17 +52,6 @@ static int read_item(const struct process *p, const struct proc_status *status,
 	r = take_command(&facts, &item, e);
 	if (r < 0) return r;
 	*ret = item;
-	return 0;
-}
-
-static int read_of_container(const struct process *p, const struct proc_status *status,
-			     struct process_item *ret, struct err *e)
-{
-	int r = read_item(p, status, ret, e);
-
-	if (r < 0) return r;
-	ret->pid = process_own_pid(p->pid, status);
-	ret->ppid = process_own_ppid(status);
 	return 0;
 }
 
@@ -72,7 +65,7 @@ static int read_listed(const char *container, pid_t pid, struct process_item *re
 	if (process_open(pid, &p, NULL) < 0 || process_status(&p, &status, NULL) < 0) return 1;
 	if (container && !process_is_of_container(&p, container)) return 1;
 	if (process_is_kernel_thread(&p, &status) || process_is_copy(&p, &status)) return 1;
-	return container ? read_of_container(&p, &status, ret, e) : read_item(&p, &status, ret, e);
+	return read_item(container, &p, &status, ret, e);
 }
 
 static int read_named(const char *container, pid_t pid, struct process_item *ret, struct err *e)
@@ -82,8 +75,7 @@ static int read_named(const char *container, pid_t pid, struct process_item *ret
 	int r = process_open(pid, &p, e);
 
 	if (r == 0) r = process_status(&p, &status, e);
-	if (r < 0) return r;
-	return container ? read_of_container(&p, &status, ret, e) : read_item(&p, &status, ret, e);
+	return r < 0 ? r : read_item(container, &p, &status, ret, e);
 }
 
 void process_list_done(struct process_list *list)

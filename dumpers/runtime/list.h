@@ -14,8 +14,8 @@ enum {
 };
 
 struct process_item {
-	pid_t
-	    pid; /* as this program's pid namespace numbers it; in a list of a container its own */
+	/* As this program's pid namespace numbers it; in a list of a container, as its own does. */
+	pid_t pid;
 	uint64_t ns_pid; /* as its own does */
 	uint64_t ppid;   /* numbered as pid; 0: outside the namespace */
 	uint64_t uid;    /* effective */
