@@ -35,6 +35,18 @@ int blob_read_at(struct blob *b, uint64_t offset, void *data, size_t len, struct
 	return b->ops->read_at(b, offset, data, len, e);
 }
 
+void blob_will_need(struct blob *b, const struct range *ranges, size_t count)
+{
+	size_t kept = 0;
+
+	if (!b->ops->will_need || count == 0) return;
+	_cleanup_free_ struct range *within = calloc(count, sizeof(*within));
+	for (size_t i = 0; within && i < count; i++)
+		if (ranges[i].start < ranges[i].end && ranges[i].end <= b->size)
+			within[kept++] = ranges[i];
+	if (kept > 0) b->ops->will_need(b, within, kept);
+}
+
 /* --- a regular file --- */
 
 struct file_blob {

@@ -7,6 +7,7 @@
 #define BASE_BLOB_H
 
 #include "base/err.h"
+#include "base/util.h"
 
 #include <stdatomic.h>
 
@@ -16,6 +17,8 @@ struct blob_ops {
 	int (*read_at)(struct blob *b, uint64_t offset, void *data, size_t len, struct err *e);
 	/* Frees the implementation, including the struct blob inside it. */
 	void (*free)(struct blob *b);
+	/* See blob_will_need; the ranges lie within the blob. NULL: none of its business. */
+	void (*will_need)(struct blob *b, const struct range *ranges, size_t count);
 };
 
 /* Embedded first in each implementation. */
@@ -36,6 +39,9 @@ static inline void blob_unref_ptr(struct blob **b)
 
 /* Exactly len bytes at offset; -ERR_TRUNCATED if that passes the end. */
 int blob_read_at(struct blob *b, uint64_t offset, void *data, size_t len, struct err *e);
+/* Those bytes will be read soon: where each read costs a wait, one may bring them all. Ranges that
+ * pass the end are not meant. */
+void blob_will_need(struct blob *b, const struct range *ranges, size_t count);
 /* A regular file (pread). -ERR_NOT_FOUND, -ERR_PERMISSION, -ERR_UNSUPPORTED if not regular. */
 int blob_open_file(const char *path, struct blob **ret, struct err *e);
 /* Takes fd over on success. */

@@ -59,7 +59,8 @@ enum {
 	WIRE_PAYLOAD_MAX = 4 + BUNDLE_FRAME_MAX, /* of any frame: a DATA frame's */
 	WIRE_FEED_MAX = 1 << 20, /* what wire_feed always takes after wire_next returned 0 */
 	WIRE_RESULT_MAX = 60 << 10,
-	WIRE_READ_MAX = 512 << 10,
+	WIRE_READ_MAX = 512 << 10, /* bytes that are asked for at once */
+	WIRE_READ_RANGES = 64,
 	WIRE_QUEUE_MAX = 1 << 20, /* bytes of queued output beside the stream */
 };
 
@@ -90,12 +91,14 @@ struct wire_end {
 struct wire_read {
 	uint32_t id; /* the answer has it, too */
 	uint32_t entry;
-	uint64_t offset;
-	uint32_t len; /* <= WIRE_READ_MAX */
+	uint32_t count;                        /* 1 or more */
+	struct range ranges[WIRE_READ_RANGES]; /* start < end; in all WIRE_READ_MAX bytes at most */
 };
+/* The bytes of all its ranges. */
+uint32_t wire_read_bytes(const struct wire_read *read);
 struct wire_read_reply {
 	uint32_t id;
-	struct err why;     /* code 0: it was read, and this is it */
+	struct err why;     /* code 0: all was read, and this is it, range after range */
 	uint32_t plain_len; /* of the bytes, before compression */
 	const void *frame;  /* one zstd frame; borrowed from what was decoded */
 	size_t frame_len;

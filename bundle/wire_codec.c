@@ -288,27 +288,55 @@ int wire_decode_resumed(const void *data, size_t len, struct err *ret_why, struc
 	return r;
 }
 
+uint32_t wire_read_bytes(const struct wire_read *read)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < read->count; i++)
+		sum += read->ranges[i].end - read->ranges[i].start;
+	return (uint32_t)sum;
+}
+
 int wire_encode_read(const struct wire_read *read, struct buf *ret, struct err *e)
 {
 	int r = put_u32(ret, read->id, e);
 
 	if (r == 0) r = put_u32(ret, read->entry, e);
-	if (r == 0) r = put_u64(ret, read->offset, e);
-	if (r == 0) r = put_u32(ret, read->len, e);
+	if (r == 0) r = put_u32(ret, read->count, e);
+	for (uint32_t i = 0; r == 0 && i < read->count; i++) {
+		const struct range *range = &read->ranges[i];
+
+		r = put_u64(ret, range->start, e);
+		if (r == 0) r = put_u32(ret, (uint32_t)(range->end - range->start), e);
+	}
 	return r;
+}
+
+static struct range take_range(struct cursor *c)
+{
+	uint64_t start = take_u64(c), end;
+
+	if (add_overflows(start, take_u32(c), &end) || end == start || end - start > WIRE_READ_MAX)
+		c->bad = true;
+	return (struct range){start, c->bad ? start : end};
 }
 
 int wire_decode_read(const void *data, size_t len, struct wire_read *ret, struct err *e)
 {
 	struct cursor c = {data, len, false};
-	struct wire_read read;
+	struct wire_read read = {0};
 	int r;
 
 	read.id = take_u32(&c);
 	read.entry = take_u32(&c);
-	read.offset = take_u64(&c);
-	read.len = take_u32(&c);
-	if (read.len > WIRE_READ_MAX) c.bad = true;
+	read.count = take_u32(&c);
+	if (read.count == 0 || read.count > WIRE_READ_RANGES) {
+		c.bad = true;
+		read.count = 0;
+	}
+	for (uint32_t i = 0; i < read.count; i++)
+		read.ranges[i] = take_range(&c);
+	if (wire_read_bytes(&read) > WIRE_READ_MAX) c.bad = true;
 	r = cursor_end(&c, "READ", e);
 	if (r == 0) *ret = read;
 	return r;

@@ -6,6 +6,7 @@
 #include "collector/pod.h"
 #include "exec/held.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 struct pod_held {
@@ -112,7 +113,9 @@ const struct archive *pod_held_archive(const struct pod_held *p)
 static void tell(const struct pod_held *p)
 {
 	char size[HUMAN_MAX];
-	log_debug("%s were read of the snapshot", human_size(held_bytes(p->held), size));
+	uint64_t asked;
+	human_size(held_bytes(p->held, &asked), size);
+	log_debug("%s were read of the snapshot, in %" PRIu64 " reads", size, asked);
 	if (!p->keep) return;
 	log_info("the snapshot is held: name it as %s@%s (-n %s -c %s)", p->target.pod,
 		 held_id(p->held), p->target.namespace_, p->target.container);

@@ -144,26 +144,38 @@ void hold_free(struct hold *h)
 	free(h);
 }
 
+static int read_ranges(struct hold *h, const struct wire_read *read, uint8_t *plain, struct err *e)
+{
+	int r = 0;
+	if (read->entry >= h->count)
+		return err_set(e, ERR_PROTOCOL, "a read of nothing: entry %u", read->entry);
+	for (uint32_t i = 0; !r && i < read->count; i++) {
+		size_t len = (size_t)(read->ranges[i].end - read->ranges[i].start);
+		r = blob_read_at(h->entries[read->entry], read->ranges[i].start, plain, len, e);
+		plain += len;
+	}
+	return r;
+}
+
 /* The bytes, compressed into frame. */
 static int read_frame(struct hold *h, const struct wire_read *read, struct buf *frame,
 		      struct err *e)
 {
-	_cleanup_free_ uint8_t *plain = malloc(MAX(read->len, 1u));
-	size_t bound = ZSTD_compressBound(read->len);
+	uint32_t len = wire_read_bytes(read);
+	_cleanup_free_ uint8_t *plain = malloc(len);
+	size_t bound = ZSTD_compressBound(len);
 	char *room;
-	if (!plain) return err_set(e, ERR_NO_MEMORY, "no memory for %u bytes", read->len);
-	if (read->entry >= h->count || read->len == 0)
-		return err_set(e, ERR_PROTOCOL, "a read of nothing: entry %u", read->entry);
-	int r = blob_read_at(h->entries[read->entry], read->offset, plain, read->len, e);
+	if (!plain) return err_set(e, ERR_NO_MEMORY, "no memory for %u bytes", len);
+	int r = read_ranges(h, read, plain, e);
 	if (!r) r = buf_reserve(frame, bound, &room, e);
 	if (r) return r;
-	return frame_compress(h->compressor, plain, read->len, room, bound, &frame->len, e);
+	return frame_compress(h->compressor, plain, len, room, bound, &frame->len, e);
 }
 
 int hold_answer(struct hold *h, const struct wire_read *read, struct buf *ret, struct err *e)
 {
 	_cleanup_buf_ struct buf frame = BUF_INIT(2 * (size_t)WIRE_READ_MAX);
-	struct wire_read_reply reply = {.id = read->id, .plain_len = read->len};
+	struct wire_read_reply reply = {.id = read->id, .plain_len = wire_read_bytes(read)};
 	if (read_frame(h, read, &frame, &reply.why)) reply.plain_len = 0;
 	reply.frame = frame.data;
 	reply.frame_len = frame.len;

@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { AHEAD_MAX = WIRE_READ_MAX / HELD_BLOCK };
+enum { AT_ONCE = WIRE_READ_MAX / HELD_BLOCK }; /* blocks */
 
 struct block {
 	uint32_t entry;
@@ -41,7 +41,7 @@ struct held {
 	/* Of whoever reads. */
 	pthread_mutex_t cache_lock;
 	struct block blocks[HELD_CACHE];
-	uint64_t clock, bytes;
+	uint64_t clock, bytes, asked;
 	uint32_t last_entry; /* of the last block that was asked for, and the one behind it */
 	uint64_t next_index;
 	uint32_t ahead; /* blocks */
@@ -70,9 +70,9 @@ static int take_bytes(struct held *h, const struct wire_read_reply *reply, struc
 		*e = reply->why;
 		return -e->code;
 	}
-	if (reply->plain_len != h->read.len)
+	if (reply->plain_len != wire_read_bytes(&h->read))
 		return err_set(e, ERR_PROTOCOL, "the probe sent %u bytes instead of %u",
-			       reply->plain_len, h->read.len);
+			       reply->plain_len, wire_read_bytes(&h->read));
 	return frame_decompress(h->decompressor, reply->frame, reply->frame_len, h->plain,
 				reply->plain_len, e);
 }
@@ -158,13 +158,15 @@ static int over(const struct held *h, struct err *e)
 	return -h->why.code;
 }
 
-/* One READ and its answer, which is in h->plain then. */
-static int ask(struct held *h, uint32_t entry, uint64_t offset, size_t len, struct err *e)
+/* One READ and its answer, which is in h->plain then. Its id is made here. */
+static int ask(struct held *h, const struct wire_read *read, struct err *e)
 {
+	uint32_t id = h->read.id + 1;
 	int r = 0;
 
 	pthread_mutex_lock(&h->lock);
-	h->read = (struct wire_read){h->read.id + 1, entry, offset, (uint32_t)len};
+	h->read = *read;
+	h->read.id = id;
 	h->asking = true;
 	h->sent = false;
 	(void)!eventfd_write(h->reads.fd, 1);
@@ -178,7 +180,8 @@ static int ask(struct held *h, uint32_t entry, uint64_t offset, size_t len, stru
 		r = -h->read_why.code;
 	}
 	pthread_mutex_unlock(&h->lock);
-	h->bytes += len;
+	h->bytes += wire_read_bytes(read);
+	h->asked++;
 	return r;
 }
 
@@ -218,29 +221,53 @@ static uint32_t read_ahead(struct held *h, uint32_t entry, uint64_t index)
 {
 	bool follows = entry == h->last_entry && index == h->next_index;
 
-	h->ahead = follows ? MIN(h->ahead * 2, (uint32_t)AHEAD_MAX) : 1;
+	h->ahead = follows ? MIN(h->ahead * 2, (uint32_t)AT_ONCE) : 1;
 	h->last_entry = entry;
 	h->next_index = index + h->ahead;
 	return h->ahead;
 }
 
-/* The block, and maybe some behind it, into the cache. */
-static int fetch(struct held *h, uint32_t entry, uint64_t index, uint64_t size, struct err *e)
+/* Whole blocks, into the cache. */
+static int fetch(struct held *h, const struct wire_read *read, struct err *e)
+{
+	const uint8_t *data = h->plain;
+	int r = ask(h, read, e);
+
+	for (uint32_t i = 0; i < read->count; i++) {
+		const struct range *range = &read->ranges[i];
+
+		for (uint64_t at = range->start; r == 0 && at < range->end; at += HELD_BLOCK) {
+			size_t len = (size_t)MIN(range->end - at, (uint64_t)HELD_BLOCK);
+
+			r = keep_block(h, read->entry, at / HELD_BLOCK, data, len, e);
+			data += len;
+		}
+	}
+	return r;
+}
+
+/* Of an entry of size bytes. */
+static struct range block_range(uint64_t index, uint64_t blocks, uint64_t size)
 {
 	uint64_t start = index * HELD_BLOCK;
-	uint64_t blocks = read_ahead(h, entry, index);
-	size_t len = (size_t)MIN(blocks * HELD_BLOCK, size - start);
-	int r = ask(h, entry, start, len, e);
 
+	return (struct range){start, start + MIN(blocks * HELD_BLOCK, size - start)};
+}
+
+/* The block, and maybe some behind it. */
+static int fetch_from(struct held *h, uint32_t entry, uint64_t index, uint64_t size, struct err *e)
+{
+	struct wire_read read = {.entry = entry, .count = 1};
+	int r;
+
+	read.ranges[0] = block_range(index, read_ahead(h, entry, index), size);
+	r = fetch(h, &read, e);
 	/* One page that cannot be read shall not hide those before it. */
-	if (r < 0 && len > HELD_BLOCK) {
+	if (r < 0 && wire_read_bytes(&read) > HELD_BLOCK) {
 		h->ahead = 1;
-		len = HELD_BLOCK;
-		r = ask(h, entry, start, len, e);
+		read.ranges[0] = block_range(index, 1, size);
+		r = fetch(h, &read, e);
 	}
-	for (size_t at = 0; r == 0 && at < len; at += HELD_BLOCK)
-		r = keep_block(h, entry, index + at / HELD_BLOCK, h->plain + at,
-			       MIN(len - at, (size_t)HELD_BLOCK), e);
 	return r;
 }
 
@@ -264,7 +291,7 @@ static int entry_read_at(struct blob *blob, uint64_t offset, void *data, size_t 
 		size_t at = (size_t)(offset % HELD_BLOCK), n;
 
 		if (!b) {
-			r = fetch(h, eb->entry, index, blob->size, e);
+			r = fetch_from(h, eb->entry, index, blob->size, e);
 			continue;
 		}
 		n = MIN(len, b->len - at);
@@ -277,6 +304,37 @@ static int entry_read_at(struct blob *blob, uint64_t offset, void *data, size_t 
 	return r;
 }
 
+static bool asks_for(const struct wire_read *read, uint64_t index)
+{
+	for (uint32_t i = 0; i < read->count; i++)
+		if (read->ranges[i].start == index * HELD_BLOCK) return true;
+	return false;
+}
+
+/* Many blocks a READ. What fails, the read that needs it will find out. */
+static void entry_will_need(struct blob *blob, const struct range *ranges, size_t count)
+{
+	const struct entry_blob *eb = (const struct entry_blob *)blob;
+	struct held *h = eb->held;
+	struct wire_read read = {.entry = eb->entry};
+	size_t left = HELD_CACHE / 2;
+
+	pthread_mutex_lock(&h->cache_lock);
+	for (size_t i = 0; i < count; i++) {
+		for (uint64_t k = ranges[i].start / HELD_BLOCK;
+		     left > 0 && k * HELD_BLOCK < ranges[i].end; k++) {
+			if (find_block(h, eb->entry, k) || asks_for(&read, k)) continue;
+			read.ranges[read.count++] = block_range(k, 1, blob->size);
+			left--;
+			if (read.count < AT_ONCE) continue;
+			fetch(h, &read, NULL);
+			read.count = 0;
+		}
+	}
+	if (read.count > 0) fetch(h, &read, NULL);
+	pthread_mutex_unlock(&h->cache_lock);
+}
+
 static void entry_free(struct blob *blob)
 {
 	free(blob);
@@ -285,7 +343,7 @@ static void entry_free(struct blob *blob)
 static int open_number(struct held *h, uint32_t number, uint64_t size, struct blob **ret,
 		       struct err *e)
 {
-	static const struct blob_ops ops = {entry_read_at, entry_free};
+	static const struct blob_ops ops = {entry_read_at, entry_free, entry_will_need};
 	struct entry_blob *eb = calloc(1, sizeof(*eb));
 
 	if (!eb) return err_set(e, ERR_NO_MEMORY, "no memory for an entry");
@@ -378,12 +436,13 @@ const struct archive *held_archive(const struct held *h)
 	return &h->archive;
 }
 
-uint64_t held_bytes(struct held *h)
+uint64_t held_bytes(struct held *h, uint64_t *ret_asked)
 {
 	uint64_t bytes;
 
 	pthread_mutex_lock(&h->cache_lock);
 	bytes = h->bytes;
+	*ret_asked = h->asked;
 	pthread_mutex_unlock(&h->cache_lock);
 	return bytes;
 }

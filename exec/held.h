@@ -1,8 +1,8 @@
 /*
  * A snapshot that a probe holds, read from here: the entries of its archive as blobs, whose bytes
- * come over the session as they are asked for, in blocks that are kept, and read ahead where one
- * read follows the other. Between two threads: the session's, which does the I/O, and that of
- * whoever reads.
+ * come over the session as they are asked for, in blocks that are kept, read ahead where one read
+ * follows the other, and many at once where it is known that they will be needed. Between two
+ * threads: the session's, which does the I/O, and that of whoever reads.
  */
 #ifndef EXEC_HELD_H
 #define EXEC_HELD_H
@@ -11,8 +11,8 @@
 #include "exec/session.h"
 
 enum {
-	HELD_BLOCK = 64 << 10,    /* what is asked for at once, at least */
-	HELD_CACHE = 256,         /* blocks that are kept */
+	HELD_BLOCK = 16 << 10,    /* what is asked for at once, at least */
+	HELD_CACHE = 1024,        /* blocks that are kept */
 	HELD_LIST_MAX = 64 << 20, /* bytes of the list of entries */
 };
 
@@ -37,8 +37,8 @@ int held_await(struct held *h, struct err *e);
 const char *held_id(const struct held *h);
 /* Borrowed. Blobs of it must be gone before the session is over, or their reads fail. */
 const struct archive *held_archive(const struct held *h);
-/* Bytes that were asked for so far. */
-uint64_t held_bytes(struct held *h);
+/* Bytes that were asked for so far, and by how many READs. */
+uint64_t held_bytes(struct held *h, uint64_t *ret_asked);
 /* No more is read: lets the session end. */
 void held_finish(struct held *h);
 

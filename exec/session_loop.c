@@ -152,7 +152,7 @@ static bool is_read_from(const struct session *s)
 static int ask(struct session *s, struct err *e)
 {
 	const struct session_reads *reads = s->config->reads;
-	_cleanup_buf_ struct buf payload = BUF_INIT(100);
+	_cleanup_buf_ struct buf payload = BUF_INIT(sizeof(struct wire_read));
 	struct wire_read read;
 	uint64_t count;
 	int r;

@@ -98,6 +98,35 @@ static uint64_t core_extent(struct snapshot *s, uint64_t addr, uint64_t end, enu
 	return MIN(end, state_end);
 }
 
+/* Where the bytes of [start, end) are in the file: appended to ret, as far as there is room. */
+static size_t find_bytes(const struct corefile *c, uint64_t start, uint64_t end, struct range *ret,
+			 size_t room)
+{
+	size_t count = 0;
+	uint64_t next, offset = 0;
+
+	for (; start < end && count < room; start = next) {
+		enum mem_state state = state_at(c, start, &next, &offset);
+
+		next = MIN(next, end);
+		if (state == MEM_BYTES)
+			ret[count++] = (struct range){offset, offset + next - start};
+	}
+	return count;
+}
+
+static void core_will_need(struct snapshot *s, const struct range *ranges, size_t count)
+{
+	struct corefile *c = (struct corefile *)s;
+	struct range bytes[128];
+	size_t found = 0;
+
+	for (size_t i = 0; i < count; i++)
+		found += find_bytes(c, ranges[i].start, ranges[i].end, bytes + found,
+				    ARRAY_SIZE(bytes) - found);
+	blob_will_need(c->blob, bytes, found);
+}
+
 static void core_free_snapshot(struct snapshot *s)
 {
 	struct corefile *c = (struct corefile *)s;
@@ -121,6 +150,7 @@ static void core_free_snapshot(struct snapshot *s)
 static const struct snapshot_ops core_ops = {
     .read = core_read,
     .extent = core_extent,
+    .will_need = core_will_need,
     .free = core_free_snapshot,
 };
 

@@ -81,6 +81,11 @@ void snapshot_forget(struct snapshot *s, uint64_t start, uint64_t end)
 	if (s->ops->forget && start < end) s->ops->forget(s, start, end);
 }
 
+void snapshot_will_need(struct snapshot *s, const struct range *ranges, size_t count)
+{
+	if (s->ops->will_need && count > 0) s->ops->will_need(s, ranges, count);
+}
+
 uint64_t snapshot_extent(struct snapshot *s, uint64_t addr, uint64_t end, enum mem_state *state)
 {
 	uint64_t at;

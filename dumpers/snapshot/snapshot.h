@@ -89,6 +89,8 @@ struct snapshot_ops {
 	/* [start, end) will not be read again: an origin that pays for it may let it go. NULL: none
 	 * of its business. */
 	void (*forget)(struct snapshot *s, uint64_t start, uint64_t end);
+	/* See snapshot_will_need. NULL: none of its business. */
+	void (*will_need)(struct snapshot *s, const struct range *ranges, size_t count);
 	void (*free)(struct snapshot *s);
 };
 
@@ -115,6 +117,9 @@ size_t snapshot_read(struct snapshot *s, uint64_t addr, void *data, size_t len,
 int snapshot_read_all(struct snapshot *s, uint64_t addr, void *data, size_t len, struct err *e);
 /* Whole pages of [start, end) will not be read again; else reads of them may fail. */
 void snapshot_forget(struct snapshot *s, uint64_t start, uint64_t end);
+/* Those addresses will be read soon: where each read costs a wait (a snapshot that a pod holds),
+ * one may bring them all. */
+void snapshot_will_need(struct snapshot *s, const struct range *ranges, size_t count);
 uint64_t snapshot_extent(struct snapshot *s, uint64_t addr, uint64_t end, enum mem_state *state);
 /* An auxv value (AT_*), 0 if absent. */
 uint64_t snapshot_auxv(const struct snapshot *s, uint64_t type);

@@ -9,6 +9,7 @@ enum {
 	INTERNED_MAX = 1 << 17,
 	VDSO_MAX = 1 << 20,
 	REPORT_FRAMES_MAX = 4 << 20, /* of all threads */
+	THREADS_AHEAD = 64,
 };
 
 struct collector {
@@ -138,6 +139,9 @@ static int collect_all(struct collector *c, struct err *e)
 	}
 	int r = unwinder_new(c->modules, &c->unwinder, e);
 	for (size_t i = 0; !r && i < s->thread_count; i++) {
+		if (i % THREADS_AHEAD == 0)
+			unwind_will_need(c->unwinder, &s->threads[i],
+					 MIN(s->thread_count - i, (size_t)THREADS_AHEAD));
 		r = collect_thread(c, &s->threads[i], &c->stacks->v[i], e);
 		c->stacks->count = i + 1;
 	}

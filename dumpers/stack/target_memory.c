@@ -42,14 +42,30 @@ struct modules *target_memory_modules(const struct target_memory *t)
 	return t->modules;
 }
 
-void target_memory_use_stack(struct target_memory *t, uint64_t sp)
+/* What is copied of a stack; empty where sp points nowhere. */
+static struct range stack_window(const struct target_memory *t, uint64_t sp)
 {
 	const struct map *map = maps_find(&t->modules->snapshot->maps, sp);
 
-	t->stack_len = 0;
-	if (!map) return;
+	return (struct range){sp, map ? sp + MIN(map->end - sp, (uint64_t)STACK_WINDOW) : sp};
+}
+
+void target_memory_will_use_stacks(struct target_memory *t, const struct snapshot_thread *threads,
+				   size_t count)
+{
+	_cleanup_free_ struct range *windows = calloc(MAX(count, (size_t)1), sizeof(*windows));
+
+	for (size_t i = 0; windows && i < count; i++)
+		windows[i] = stack_window(t, threads[i].sp);
+	if (windows) snapshot_will_need(t->modules->snapshot, windows, count);
+}
+
+void target_memory_use_stack(struct target_memory *t, uint64_t sp)
+{
+	struct range window = stack_window(t, sp);
+
 	t->stack_start = sp;
-	t->stack_len = (size_t)MIN(map->end - sp, (uint64_t)STACK_WINDOW);
+	t->stack_len = (size_t)(window.end - sp);
 	if (modules_read(t->modules, sp, t->stack, t->stack_len, NULL) < 0) t->stack_len = 0;
 }
 

@@ -350,6 +350,11 @@ static size_t walk_frames(struct walk *w, struct unwind_frame *frames, size_t ma
 	}
 }
 
+void unwind_will_need(struct unwinder *u, const struct snapshot_thread *threads, size_t count)
+{
+	target_memory_will_use_stacks(u->memory, threads, count);
+}
+
 size_t unwind_thread(struct unwinder *u, const struct snapshot_thread *thread,
 		     struct unwind_frame *frames, size_t max, const char **ret_end)
 {

@@ -17,6 +17,8 @@ struct unwinder;
 /* The modules are borrowed. -ERR_UNSUPPORTED for a CPU other than ours and for 32-bit programs. */
 int unwinder_new(struct modules *modules, struct unwinder **ret, struct err *e);
 void unwinder_free(struct unwinder *u); /* NULL-safe */
+/* The next count threads that will be unwound. */
+void unwind_will_need(struct unwinder *u, const struct snapshot_thread *threads, size_t count);
 /*
  * Fills frames, innermost first, at most max > 0, and returns how many. *ret_end: why it ends
  * before the outermost frame, valid until the next call; NULL if it is whole. A thread without

@@ -84,9 +84,12 @@ def test_stays_what_it_was(cluster_podsnap, busy):
 
 def test_only_what_is_asked_for_travels(cluster_podsnap, large):
     done, source = hold(cluster_podsnap, large, "60s", "-v")
-    read, unit = re.search(r"([\d.]+) (\S+) were read of the snapshot", done.stderr).groups()
+    read, unit, count = re.search(
+        r"([\d.]+) (\S+) were read of the snapshot, in (\d+) reads", done.stderr).groups()
     # The notes have the registers of each thread, some 3 KiB.
     assert float(read) * {"KiB": 1 / 1024, "MiB": 1}[unit] < MEMORY_MIB / 8
+    # The stacks come many at once, not one after the other.
+    assert int(count) < THREADS / 8
     assert f"{THREADS + 2} threads" in done.text
     let_go(cluster_podsnap, large, source)
 

@@ -82,6 +82,7 @@ static void slices_may_not_pass_their_parent(void **state)
 struct probe_blob {
 	struct blob blob;
 	int freed;
+	size_t needed;
 };
 
 static int probe_read_at(struct blob *b, uint64_t offset, void *data, size_t len, struct err *e)
@@ -94,7 +95,16 @@ static void probe_free(struct blob *b)
 	((struct probe_blob *)b)->freed++;
 }
 
-static const struct blob_ops probe_ops = {probe_read_at, probe_free};
+static void probe_will_need(struct blob *b, const struct range *ranges, size_t count)
+{
+	struct probe_blob *p = (struct probe_blob *)b;
+
+	for (size_t i = 0; i < count; i++)
+		assert_true(ranges[i].start < ranges[i].end && ranges[i].end <= b->size);
+	p->needed += count;
+}
+
+static const struct blob_ops probe_ops = {probe_read_at, probe_free, probe_will_need};
 
 static void the_last_reference_frees(void **state)
 {
@@ -127,6 +137,22 @@ static void errors_of_the_implementation_pass_through(void **state)
 	assert_int_equal(blob_slice(&p.blob, 0, 50, &slice, &e), 0);
 	assert_int_equal(blob_read_at(slice, 0, &byte, 1, &e), -ERR_CORRUPT);
 	assert_string_equal(e.text, "frame 3 is damaged");
+}
+
+static void what_is_not_there_is_not_needed(void **state)
+{
+	static const struct range ranges[] = {{0, 100}, {5, 5}, {9, 8}, {99, 101}, {99, 100}};
+	struct probe_blob p = {.freed = 0};
+	_cleanup_blob_ struct blob *memory = NULL;
+
+	blob_init(&p.blob, &probe_ops, 100);
+	blob_will_need(&p.blob, ranges, ARRAY_SIZE(ranges));
+	assert_int_equal(p.needed, 2);
+	blob_will_need(&p.blob, ranges + 1, 3);
+	blob_will_need(&p.blob, ranges, 0);
+	assert_int_equal(p.needed, 2);
+	assert_int_equal(blob_from_memory("abc", 3, &memory, NULL), 0);
+	blob_will_need(memory, ranges, ARRAY_SIZE(ranges));
 }
 
 /* --- files --- */
@@ -207,6 +233,7 @@ int main(void)
 	    cmocka_unit_test(slices_may_not_pass_their_parent),
 	    cmocka_unit_test(the_last_reference_frees),
 	    cmocka_unit_test(errors_of_the_implementation_pass_through),
+	    cmocka_unit_test(what_is_not_there_is_not_needed),
 	    cmocka_unit_test(files_read_at_any_offset),
 	    cmocka_unit_test(only_regular_files_open),
 	    cmocka_unit_test(an_fd_is_taken_over_on_success_only),

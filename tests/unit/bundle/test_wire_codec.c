@@ -1,5 +1,6 @@
 #include "bundle_test.h"
 
+#include "bundle/le.h"
 #include "bundle/wire.h"
 
 /* A decoder for any of them, so that one loop tries them all. */
@@ -224,7 +225,8 @@ static int decode_listed(const void *data, size_t len, void *ret, struct err *e)
 
 static void reads(void **state)
 {
-	struct wire_read in = {7, 3, 1ull << 40, WIRE_READ_MAX}, out;
+	const uint64_t far = 1ull << 40, half = WIRE_READ_MAX / 2;
+	struct wire_read in = {7, 3, 2, {{far, far + half}, {5, 5 + half}}}, out;
 	_cleanup_buf_ struct buf b = BUF_INIT(1 << 20);
 
 	assert_ok(wire_encode_read(&in, &b, &test_err));
@@ -232,11 +234,30 @@ static void reads(void **state)
 	assert_ok(wire_decode_read(b.data, b.len, &out, &test_err));
 	assert_int_equal(out.id, 7);
 	assert_int_equal(out.entry, 3);
-	assert_int_equal(out.offset, 1ull << 40);
-	assert_int_equal(out.len, WIRE_READ_MAX);
-	buf_clear(&b);
-	in.len++;
-	assert_ok(wire_encode_read(&in, &b, &test_err));
+	assert_int_equal(out.count, 2);
+	assert_memory_equal(out.ranges, in.ranges, 2 * sizeof(struct range));
+	assert_int_equal(wire_read_bytes(&out), WIRE_READ_MAX);
+}
+
+/* None of them is a READ. */
+static void hostile_reads(void **state)
+{
+	static const struct wire_read bad[] = {
+	    {7, 3, 0, {{0}}},
+	    {7, 3, 1, {{5, 5}}},
+	    {7, 3, 1, {{0, WIRE_READ_MAX + 1}}},
+	    {7, 3, 2, {{0, WIRE_READ_MAX}, {0, 1}}},
+	    {7, 3, 1, {{UINT64_MAX - 1, 5}}},
+	};
+	_cleanup_buf_ struct buf b = BUF_INIT(1 << 20);
+	struct wire_read out;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		buf_clear(&b);
+		assert_ok(wire_encode_read(&bad[i], &b, &test_err));
+		assert_int_equal(wire_decode_read(b.data, b.len, &out, &test_err), -ERR_PROTOCOL);
+	}
+	le32_put((uint8_t *)b.data + 8, WIRE_READ_RANGES + 1);
 	assert_int_equal(wire_decode_read(b.data, b.len, &out, &test_err), -ERR_PROTOCOL);
 }
 
@@ -338,6 +359,7 @@ int main(void)
 	    cmocka_unit_test(most_ranges_fit_a_frame),
 	    cmocka_unit_test(progress_and_end),
 	    cmocka_unit_test(reads),
+	    cmocka_unit_test(hostile_reads),
 	    cmocka_unit_test(replies),
 	    cmocka_unit_test(listed),
 	    cmocka_unit_test(data),

@@ -27,23 +27,37 @@ struct probe {
 	bool loses; /* each question is heard twice */
 };
 
+/* The bytes of all ranges; false: some are among the bad ones. */
+static bool collect(const struct probe *p, const struct wire_read *read, uint8_t *to)
+{
+	assert_true(read->entry <= ENTRIES && read->count > 0 && read->count <= WIRE_READ_RANGES);
+	assert_true(wire_read_bytes(read) <= WIRE_READ_MAX);
+	for (uint32_t i = 0; i < read->count; i++) {
+		const struct range *r = &read->ranges[i];
+
+		assert_true(r->start < r->end && r->end <= p->sizes[read->entry]);
+		if (p->bad_entry && p->bad_entry == read->entry && r->end > p->bad_offset)
+			return false;
+		memcpy(to, p->entries[read->entry] + r->start, r->end - r->start);
+		to += r->end - r->start;
+	}
+	return true;
+}
+
 static void answer(struct probe *p, const struct wire_read *read, uint32_t id, unsigned count)
 {
-	static uint8_t frame[2 * WIRE_READ_MAX];
-	struct wire_read_reply reply = {.id = id, .plain_len = read->len, .frame = frame};
+	static uint8_t plain[WIRE_READ_MAX], frame[2 * WIRE_READ_MAX];
+	struct wire_read_reply reply = {
+	    .id = id, .plain_len = wire_read_bytes(read), .frame = frame};
 
-	assert_true(read->entry <= ENTRIES && read->len <= WIRE_READ_MAX);
-	assert_true(read->offset + read->len <= p->sizes[read->entry]);
-	if (p->bad_entry && p->bad_entry == read->entry &&
-	    read->offset + read->len > p->bad_offset) {
+	if (!collect(p, read, plain)) {
 		err_set(&reply.why, ERR_IO, "the memory at 0x1000 cannot be read");
 		reply.plain_len = 0;
 	} else {
 		if (count == p->short_at) reply.plain_len--;
-		assert_int_equal(
-		    frame_compress(p->compressor, p->entries[read->entry] + read->offset,
-				   reply.plain_len, frame, sizeof(frame), &reply.frame_len, NULL),
-		    0);
+		assert_int_equal(frame_compress(p->compressor, plain, reply.plain_len, frame,
+						sizeof(frame), &reply.frame_len, NULL),
+				 0);
 	}
 	held_reads(p->held)->reply(p->held, &reply);
 }
@@ -61,8 +75,11 @@ static void hear(struct probe *p, unsigned *count)
 		}
 		++*count;
 		atomic_fetch_add(&p->asked, 1);
-		atomic_store(&p->largest, MAX(atomic_load(&p->largest), read.len));
-		if (p->stale) answer(p, &(struct wire_read){.len = 1}, read.id - 1, 0);
+		if (wire_read_bytes(&read) > atomic_load(&p->largest))
+			atomic_store(&p->largest, wire_read_bytes(&read));
+		if (p->stale)
+			answer(p, &(struct wire_read){.count = 1, .ranges = {{0, 1}}}, read.id - 1,
+			       0);
 		answer(p, &read, read.id, *count);
 	}
 }
@@ -210,7 +227,7 @@ static void asks_no_more_than_it_needs(void **state)
 	before = atomic_load(&p.asked);
 	for (uint64_t at = 0; at < p.sizes[1]; at += 1000)
 		assert_int_equal(blob_read_at(blobs[1], at, &byte, 1, NULL), 0);
-	assert_true(atomic_load(&p.asked) - before <= 4 + p.sizes[1] / WIRE_READ_MAX);
+	assert_true(atomic_load(&p.asked) - before <= 6 + p.sizes[1] / WIRE_READ_MAX);
 	before = atomic_load(&p.asked);
 	for (uint64_t at = 0; at < p.sizes[1]; at += 1000)
 		assert_int_equal(blob_read_at(blobs[1], at, &byte, 1, NULL), 0);
@@ -221,6 +238,47 @@ static void asks_no_more_than_it_needs(void **state)
 	assert_true(atomic_load(&p.largest) <= HELD_BLOCK);
 	close_all(blobs);
 	stop(&p);
+}
+
+/* What is known to be needed comes many blocks at once, from wherever it is; a page among it that
+ * cannot be read hides no other. */
+static void brings_what_will_be_needed(void **state)
+{
+	uint64_t seed = unit_seed();
+
+	for (int round = 0; round < 4; round++) {
+		struct probe p = {.bad_entry = round % 2};
+		struct blob *blobs[ENTRIES + 1];
+		struct range ranges[64];
+		uint8_t byte;
+		unsigned before;
+
+		start(&p, &seed);
+		p.bad_offset = p.sizes[1] - 1;
+		assert_int_equal(held_await(p.held, NULL), 0);
+		open_all(&p, blobs);
+		for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+			uint64_t at = unit_random(&seed) % (p.sizes[1] - 1);
+
+			ranges[i] = (struct range){at, at + 1};
+		}
+		before = atomic_load(&p.asked);
+		blob_will_need(blobs[1], ranges, ARRAY_SIZE(ranges));
+		assert_true(atomic_load(&p.asked) - before <=
+			    1 + ARRAY_SIZE(ranges) * HELD_BLOCK / WIRE_READ_MAX);
+		if (!p.bad_entry) before = atomic_load(&p.asked);
+		for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+			if (p.bad_entry &&
+			    ranges[i].start / HELD_BLOCK == p.bad_offset / HELD_BLOCK)
+				continue;
+			assert_int_equal(blob_read_at(blobs[1], ranges[i].start, &byte, 1, NULL),
+					 0);
+			assert_int_equal(byte, p.entries[1][ranges[i].start]);
+		}
+		if (!p.bad_entry) assert_int_equal(atomic_load(&p.asked), before);
+		close_all(blobs);
+		stop(&p);
+	}
 }
 
 /* A page that cannot be read is that read's error, and hides nothing before it. */
@@ -333,6 +391,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(reads_what_is_there),
 	    cmocka_unit_test(asks_no_more_than_it_needs),
+	    cmocka_unit_test(brings_what_will_be_needed),
 	    cmocka_unit_test(a_page_that_cannot_be_read),
 	    cmocka_unit_test(a_short_answer_is_none),
 	    cmocka_unit_test(nothing_comes_after_the_session),

@@ -319,13 +319,68 @@ static void test_probe(void **state)
 	blob_unref(blob);
 }
 
+/* Passes reads on, and keeps what was said to be needed. */
+struct waiting_blob {
+	struct blob blob;
+	struct blob *file; /* owned */
+	struct range needed[8];
+	size_t count;
+};
+
+static int waiting_read_at(struct blob *b, uint64_t offset, void *data, size_t len, struct err *e)
+{
+	return blob_read_at(((struct waiting_blob *)b)->file, offset, data, len, e);
+}
+
+static void waiting_free(struct blob *b)
+{
+	blob_unref(((struct waiting_blob *)b)->file);
+}
+
+static void waiting_will_need(struct blob *b, const struct range *ranges, size_t count)
+{
+	struct waiting_blob *w = (struct waiting_blob *)b;
+
+	assert_true(count <= ARRAY_SIZE(w->needed));
+	memcpy(w->needed, ranges, count * sizeof(*ranges));
+	w->count = count;
+}
+
+/* Only the bytes that the file has, by where it has them. */
+static void test_will_need(void **state)
+{
+	static const struct blob_ops ops = {waiting_read_at, waiting_free, waiting_will_need};
+	static const struct range addresses[] = {
+	    {0x600ff0, 0x601010},   /* from the file into what it lacks */
+	    {0x402010, 0x402020},   /* whole */
+	    {0x300000, 0x400008},   /* from nowhere into the first segment */
+	    {0x9000000, 0x9001000}, /* nowhere */
+	};
+	static const struct range offsets[] = {{DATA + 2 * PAGE + 0xff0, DATA + 3 * PAGE},
+					       {DATA + PAGE + 0x10, DATA + PAGE + 0x20},
+					       {DATA, DATA + 8}};
+	struct waiting_blob w = {.count = 0};
+	struct core_image image;
+	struct snapshot *s;
+
+	make_kernel_core(&image);
+	w.file = image_blob(&image);
+	blob_init(&w.blob, &ops, w.file->size);
+	assert_int_equal(snapshot_open_core(&w.blob, NULL, 0, &s, NULL), 0);
+	snapshot_will_need(s, addresses, ARRAY_SIZE(addresses));
+	assert_int_equal(w.count, ARRAY_SIZE(offsets));
+	assert_memory_equal(w.needed, offsets, sizeof(offsets));
+	snapshot_free(s);
+	blob_unref(&w.blob);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_threads), cmocka_unit_test(test_maps),
 	    cmocka_unit_test(test_memory),  cmocka_unit_test(test_overlap),
 	    cmocka_unit_test(test_cut),     cmocka_unit_test(test_refused),
-	    cmocka_unit_test(test_probe),
+	    cmocka_unit_test(test_probe),   cmocka_unit_test(test_will_need),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
