@@ -589,6 +589,6 @@ def test_service_account_of_the_pod_it_is_in(world, cluster):
     cluster.run_pod("stranger", "sleep", "100000", namespace=world.namespace,
                     image=cluster.image("podsnap"))
     done = subprocess.run(
-        [cluster.path, "kubectl", "exec", "stranger", "-n", world.namespace, "--",
+        [*cluster.command, "kubectl", "exec", "stranger", "-n", world.namespace, "--",
          "/bin/podsnap", "ps", "target"], capture_output=True, text=True, timeout=60, check=False)
     assert f'system:serviceaccount:{world.namespace}:default" cannot get' in done.stderr

@@ -79,7 +79,7 @@ def test_killed_component(cluster, cluster_podsnap, big_pod, big_bytes, componen
 def exec_bytes(cluster, pod, size, component):
     """`kubectl exec` of a stream while a component is killed: its status, the bytes that came."""
     process = subprocess.Popen(
-        [cluster.path, "kubectl", "exec", pod.name, "-n", pod.namespace, "--",
+        [*cluster.command, "kubectl", "exec", pod.name, "-n", pod.namespace, "--",
          "head", "-c", str(size), "/dev/zero"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     received, killed = 0, False

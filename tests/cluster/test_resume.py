@@ -7,7 +7,9 @@ import signal
 
 import pytest
 
-from lib import bundle as bundles
+from lib import bundle as bundles, proc
+from lib.beside import node_agent, sidecar
+from lib.cluster import container
 from lib.connect_proxy import ConnectProxy
 from lib.pods import CapturePod, RESTRICTED, module_namespace
 from lib.progress import await_bytes, directory_bytes
@@ -138,6 +140,41 @@ def test_goes_on_under_pod_security(cluster, cluster_podsnap, proxy, tmp_path, r
     wait_until(lambda: not pod.probes(), "end of the probe")
     pod.assert_runs_freely()
     cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture(name="agent", scope="module")
+def fixture_agent(cluster):
+    yield from node_agent(cluster)
+
+
+def pod_beside(cluster, namespace, route):
+    """One whose process is reached from another container: by a sidecar, by the agent of the node."""
+    if route == "node":
+        return CapturePod(cluster, namespace, "by-node", "memory", MEMORY_MIB,
+                          image=cluster.image("distroless"))
+    app = container("app", "/targets/memory", MEMORY_MIB, image=cluster.image("distroless"))
+    return CapturePod(cluster, namespace, "by-sidecar", "memory", MEMORY_MIB,
+                      containers=[app, sidecar(cluster)], shareProcessNamespace=True)
+
+
+@pytest.mark.usefixtures("agent")
+@pytest.mark.parametrize("route", ["sidecar", "node"])
+@pytest.mark.parametrize("fault", ["reset", "kubelet"])
+def test_goes_on_from_another_container(cluster, cluster_podsnap, pods_namespace, proxy, tmp_path,
+                                        route, fault):
+    cluster.wait_ready()
+    pod = pod_beside(cluster, pods_namespace, route)
+    capture = Capture(cluster_podsnap, pod, proxy, tmp_path, "--route", route)
+    capture.await_bytes(MEMORY_MIB << 18)
+    cut(cluster, proxy, fault)
+    status, stderr = capture.finish()
+    assert status == 0 or (status == 3 and bundles.only_kube_is_missing(capture.path))
+    assert GOES_ON.search(stderr)
+    cluster_podsnap.run("verify", capture.path)
+    cluster.wait_ready()
+    wait_until(lambda: not pod.probes() and proc.children(pod.pid) == [], "end of the probe")
+    pod.assert_runs_freely()
+    cluster.kubectl("delete", "pod", pod.name, "-n", pods_namespace)
 
 
 def test_without_a_window_a_loss_is_the_end(cluster_podsnap, pod, proxy, whole_bytes, tmp_path):

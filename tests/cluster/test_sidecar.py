@@ -6,7 +6,7 @@ import pytest
 
 from lib import bundle as bundles
 from lib.beside import (assert_core_is_of, assert_each_rule_is_needed, assert_nothing_left,
-                        assert_stacks, capture, doctor_report, filled_in, listed)
+                        assert_stacks, capture, doctor_report, filled_in, listed, sidecar)
 from lib.cluster import container
 from lib.pods import CapturePod, main_process, module_namespace, pid_inside
 from lib.podsnap import refused
@@ -19,11 +19,6 @@ DEADLOCK = "/targets/deadlock"
 @pytest.fixture(name="shared", scope="module")
 def fixture_shared(cluster):
     yield from module_namespace(cluster)
-
-
-def sidecar(cluster, name="podsnap", **security):
-    return container(name, "/podsnap-probe", "idle", image=cluster.image("probe"),
-                     securityContext=security)
 
 
 def shared_pod(cluster, namespace, name, *containers, **fields):

@@ -3,6 +3,7 @@
 import os
 
 from lib import bundle as bundles, proc
+from lib.cluster import container
 from lib.pods import pid_inside
 from lib.rbac import IMAGES, allow, await_allowed, manifest, needed_rule
 from lib.podsnap import refused
@@ -20,6 +21,11 @@ def filled_in(cluster, name, images):
             container.update(image=cluster.image(images[container["name"]]),
                              imagePullPolicy="Never")
     return objects
+
+
+def sidecar(cluster, name="podsnap", **security):
+    return container(name, "/podsnap-probe", "idle", image=cluster.image("probe"),
+                     securityContext=security)
 
 
 def node_agent(cluster):

@@ -13,35 +13,36 @@ SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster
 
 
 class Cluster:
-    """A running cluster. Pods are plain dictionaries, as in the API."""
+    """A running cluster. Pods are plain dictionaries, as in the API. `beside`: the name of one that
+    may run beside the tests' usual one."""
 
-    def __init__(self, build_dir):
+    def __init__(self, build_dir, beside=""):
         self.build_dir = os.path.abspath(build_dir)
         self.state = os.environ.get("PODSNAP_CLUSTER_STATE", f"/tmp/podsnap-tests-{os.getuid()}")
-        os.environ["PODSNAP_CLUSTER_STATE"] = self.state
-        self.path = os.path.normpath(SCRIPT)
+        self.state += beside
+        self.command = ["env", "PODSNAP_CLUSTER_STATE=" + self.state, os.path.normpath(SCRIPT)]
         self.kubeconfig = os.path.join(self.state, "admin.kubeconfig")
         # A command in front of another that puts it into the cluster's network.
-        self.prefix = [self.path, "sh"]
+        self.prefix = [*self.command, "sh"]
         self.loaded = {}
         self.lock = None
 
     # --- the cluster itself
 
     def script(self, *args, timeout=600):
-        done = subprocess.run([self.path, *args], stdin=subprocess.DEVNULL, capture_output=True,
+        done = subprocess.run([*self.command, *args], stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, timeout=timeout, check=False)
         assert done.returncode == 0, f"cluster {' '.join(args)}: {done.stderr}{done.stdout}"
         return done.stdout.strip()
 
-    def up(self):
+    def up(self, *options):
         """A fresh cluster; with PODSNAP_CLUSTER_KEEP=1 one that is there already serves."""
         # Two test runs with the same state take turns.
         self.lock = open(self.state + ".lock", "w", encoding="utf-8")
         fcntl.flock(self.lock, fcntl.LOCK_EX)
         if not self.keep:
             self.script("down")
-        self.script("up", timeout=3600)
+        self.script("up", *options, timeout=3600)
 
     def down(self):
         if not self.keep:
@@ -74,7 +75,7 @@ class Cluster:
 
     def kubectl(self, *args, stdin=None, expect=0, timeout=120):
         """Runs kubectl as administrator; returns its stdout. Asserts the status, unless None."""
-        done = subprocess.run([self.path, "kubectl", *map(str, args)], capture_output=True,
+        done = subprocess.run([*self.command, "kubectl", *map(str, args)], capture_output=True,
                               input=stdin if stdin is not None else "", text=True,
                               timeout=timeout, check=False)
         assert expect is None or done.returncode == expect, \

@@ -37,10 +37,9 @@ def clean_environment(home, extra=None):
     env = {k: v for k, v in os.environ.items() if not k.startswith(drop)}
     env["HOME"] = str(home)
     env["LC_ALL"] = "C.UTF-8"
-    # Where the cluster script finds its state and its programs.
-    for name in ("PODSNAP_CACHE", "PODSNAP_CLUSTER_STATE"):
-        if name in os.environ:
-            env[name] = os.environ[name]
+    # Where the cluster script finds its programs.
+    if "PODSNAP_CACHE" in os.environ:
+        env["PODSNAP_CACHE"] = os.environ["PODSNAP_CACHE"]
     env.update(extra or {})
     return env
 
