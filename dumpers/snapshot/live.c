@@ -345,6 +345,8 @@ static int prepare(struct live *l, const struct process *target, struct err *e)
 	room = cgroup_meter_room(&l->meter);
 	if (l->config.max_memory) room = MIN(room, l->config.max_memory);
 	plan_look(target, room / l->together, &facts);
+	if (live_cow_would_exhaust(l, facts.anon_bytes))
+		facts.ballast_bytes = live_ballast_bytes(l);
 	l->suspend_seccomp = facts.may_suspend_seccomp;
 	l->passed_filters = facts.same_filters ? facts.seccomp_filters : 0;
 	l->inject_image = calloc(1, INJECT_IMAGE_MAX);

@@ -59,12 +59,16 @@ static struct pages count_childs_pages(struct live *l)
 	return count_pages(l, statm);
 }
 
+bool live_cow_would_exhaust(const struct live *l, uint64_t child_bytes)
+{
+	return cgroup_meter_room(&l->meter) / l->together < child_bytes + OTHERS_NEED;
+}
+
 bool live_cow_may_exhaust(struct live *l)
 {
 	uint64_t bytes = count_childs_pages(l).resident * PAGE;
 
-	bytes -= MIN(bytes, l->ballast.end - l->ballast.start);
-	return cgroup_meter_room(&l->meter) / l->together < bytes + OTHERS_NEED;
+	return live_cow_would_exhaust(l, bytes - MIN(bytes, l->ballast.end - l->ballast.start));
 }
 
 static int end_of_call(int64_t value, struct err *e)
@@ -150,8 +154,8 @@ static void offer_to_oom_killer(struct live *l)
 	char path[64];
 
 	snprintf(path, sizeof(path), "../%d/oom_score_adj", l->child);
-	if (process_offer_to_oom_killer(l->proc_fd, path) < 0)
-		log_debug("oom_score_adj of the child: %s", strerror(errno));
+	l->offered = process_offer_to_oom_killer(l->proc_fd, path) == 0;
+	if (!l->offered) log_debug("oom_score_adj of the child: %s", strerror(errno));
 }
 
 static int await_child(struct live *l, struct err *e)

@@ -21,6 +21,8 @@ int live_cow_fork(struct live *l, struct err *e);
 /* True if the target, by writing, could use up the memory that is left: the child has pages of it,
  * and each costs one when it is written. */
 bool live_cow_may_exhaust(struct live *l);
+/* The same of a child that would have so many bytes. */
+bool live_cow_would_exhaust(const struct live *l, uint64_t child_bytes);
 /* After the fork, best when the target runs again: from here on memory is the child's. */
 int live_cow_adopt(struct live *l, struct err *e);
 /* The child gives up [start, end), which nobody will read again. */
@@ -39,6 +41,8 @@ int64_t live_cow_call(struct live *l, const struct inject_call *call);
 /* Makes the child, which stands, the one that the OOM killer takes, whatever it gives up. base.maps
  * are known. -ERR_UNSUPPORTED when it cannot be. */
 int live_ballast_add(struct live *l, struct err *e);
+/* What it comes to weigh, if the child's oom_score_adj can be set. */
+uint64_t live_ballast_bytes(struct live *l);
 
 /* Memory that is not the child's. */
 struct cow_foreign {

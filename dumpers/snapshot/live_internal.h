@@ -100,6 +100,7 @@ struct live {
 	pid_t child;                          /* as this program numbers it; 0 none */
 	bool child_stands;                    /* it was waited for */
 	struct range ballast;                 /* in the child */
+	bool offered;                         /* the child's oom_score_adj is 1000 */
 	bool child_ended;                     /* there was one: its zombie may be left */
 	int child_mem_fd, child_pagemap_fd;
 	atomic_bool reads_child;

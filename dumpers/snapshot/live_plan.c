@@ -21,7 +21,8 @@ enum { PAGE_TABLE_SHARE = 256, ROOM_MIN = 24 << 20, ROOM_SHARE = 8, ROOM_SHARE_M
 #define PAUSE_THREAD_NS ((uint64_t)25000)
 #define PAUSE_GIB_NS (40 * (uint64_t)NS_PER_MS)
 #define PAUSE_PINNED_MIB_NS ((uint64_t)1500000)
-#define STOP_MIB_NS ((uint64_t)3000000) /* compressed and sent while it stands */
+#define PAUSE_BALLAST_MIB_NS ((uint64_t)400000) /* and to end the child while the target stands */
+#define STOP_MIB_NS ((uint64_t)3000000)         /* compressed and sent while it stands */
 
 /* --- looking --- */
 
@@ -123,7 +124,8 @@ static uint64_t predict_cow(const struct plan_facts *f)
 {
 	return PAUSE_BASE_NS + f->threads * PAUSE_THREAD_NS +
 	       per(f->anon_bytes, GIB, PAUSE_GIB_NS) +
-	       per(f->pinned_bytes, MIB, PAUSE_PINNED_MIB_NS);
+	       per(f->pinned_bytes, MIB, PAUSE_PINNED_MIB_NS) +
+	       per(f->ballast_bytes, MIB, PAUSE_BALLAST_MIB_NS);
 }
 
 static uint64_t predict_stop(const struct plan_facts *f)
@@ -161,9 +163,14 @@ static bool why_no_child(const struct plan_facts *f, char *ret, size_t size)
 			 human_size(f->room_bytes, a), human_size(room_needed(f), b));
 	else if (f->no_site[0])
 		snprintf(ret, size, "%s", f->no_site);
-	else if (predict_cow(f) > predict_stop(f))
+	else if (f->pinned_bytes && predict_cow(f) > predict_stop(f))
 		snprintf(ret, size, "it has pinned %s, which a fork would copy",
 			 human_size(f->pinned_bytes, a));
+	else if (predict_cow(f) > predict_stop(f))
+		snprintf(ret, size,
+			 "a child would have to be guarded from a memory limit of %s, and that "
+			 "takes longer than a copy",
+			 human_size(f->ballast_bytes, a));
 	else
 		return false;
 	return true;

@@ -15,6 +15,7 @@ struct plan_facts {
 	uint64_t pinned_bytes;  /* VmPin: a fork copies these pages */
 	uint64_t hugetlb_bytes; /* HugetlbPages: a pool that runs out takes them from the child */
 	uint64_t room_bytes;    /* that a child may use */
+	uint64_t ballast_bytes; /* to map in the child where memory may run out (live_ballast.c) */
 	bool oom_group;         /* the OOM killer would take the target with the child */
 	bool has_task_room;     /* pids.max lets it have one more */
 	bool userfaultfd;       /* whoever handles its faults may make a fork hang */
@@ -27,8 +28,8 @@ struct plan_facts {
 	char no_site[160]; /* why no call can be injected; "" it can */
 };
 
-/* Fills all but no_site. Never fails: what is not to be had is taken for harmless, but for seccomp,
- * which is not. */
+/* Fills all but ballast_bytes and no_site. Never fails: what is not to be had is taken for
+ * harmless, but for seccomp, which is not. */
 void plan_look(const struct process *target, uint64_t room_bytes, struct plan_facts *ret);
 /* Chooses. -ERR_UNSUPPORTED or -ERR_PERMISSION when the wanted mode is not possible, -ERR_TIMEOUT
  * when it would pause for longer than allowed. */

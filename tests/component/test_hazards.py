@@ -495,3 +495,20 @@ def test_little_memory_left(hazard, podsnap, shoot, mode, score):
             assert shot.entry["status"] == "ok" or "memory got scarce" in shot.entry["reason"]
             wait_until(lambda: target.ticks() > first, "another round")
         target.check_unharmed()
+
+
+def test_what_scarce_memory_costs_is_predicted(hazard, podsnap, shoot, tmp_path):
+    """The child is made safe while the target stands. The same process without a limit is its healthy
+    twin."""
+    limit_ns = 80_000_000
+    assert shoot(hazard("writer", 200).pid).head["predicted_pause_ns"] < limit_ns
+    with Group("memory", limit_in_bytes=256 * MIB) as group:
+        target = hazard("writer", 200, prefix=[*group.prefix, "choom", "-n", 999, "--"])
+        inside = podsnap.inside(group.prefix)
+        done = inside.run("capture", "--pid", target.pid, "--max-pause=80ms", "-o", tmp_path / "no",
+                          expect=1)
+        assert re.search(r"would pause the process for about [\d.]+ ms, and --max-pause is 80",
+                         done.stderr)
+        shot = shoot(target.pid, expect=(0, 3), program=inside)
+        assert shot.mode == "cow" and shot.head["predicted_pause_ns"] > limit_ns
+        target.check_unharmed()

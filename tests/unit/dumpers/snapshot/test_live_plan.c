@@ -54,6 +54,10 @@ static void has_pinned(struct plan_facts *f)
 {
 	f->pinned_bytes = 8 * GIB;
 }
+static void is_small_below_a_large_limit(struct plan_facts *f)
+{
+	f->ballast_bytes = 64 * GIB;
+}
 static void has_no_code(struct plan_facts *f)
 {
 	snprintf(f->no_site, sizeof(f->no_site), "its code has no `syscall; ret` to fork with");
@@ -73,6 +77,7 @@ static const struct blocker {
     {is_strict, "seccomp filter of its own"},
     {has_pinned, "pinned 8.0 GiB, which a fork would copy"},
     {has_no_code, "no `syscall; ret`"},
+    {is_small_below_a_large_limit, "guarded from a memory limit of 64.0 GiB"},
 };
 
 static void test_a_blocker_means_a_stopped_copy(void **state)
@@ -130,6 +135,11 @@ static void dies_together_with_room(struct plan_facts *f)
 	f->room_bytes = 2 * GIB;
 }
 
+static void may_run_out(struct plan_facts *f)
+{
+	f->ballast_bytes = f->anon_bytes + f->room_bytes;
+}
+
 static void nothing(struct plan_facts *f)
 {
 	(void)f;
@@ -139,6 +149,7 @@ static void test_a_child_where_it_is_safe(void **state)
 {
 	static void (*const harmless_things[])(struct plan_facts * f) = {
 	    nothing, suspends_filter, shares_filters, pinned_little, dies_together_with_room,
+	    may_run_out,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(harmless_things); i++) {
@@ -245,6 +256,9 @@ static void test_more_memory_and_threads_take_longer(void **state)
 	f.anon_bytes = 2 * GIB;
 	plan_choose(&f, &config, &first, NULL);
 	assert_true(first.predicted_ns > second.predicted_ns);
+	f.ballast_bytes = GIB;
+	plan_choose(&f, &config, &second, NULL);
+	assert_true(second.predicted_ns > first.predicted_ns);
 	(void)state;
 }
 
