@@ -148,8 +148,8 @@ static void nothing(struct plan_facts *f)
 static void test_a_child_where_it_is_safe(void **state)
 {
 	static void (*const harmless_things[])(struct plan_facts * f) = {
-	    nothing, suspends_filter, shares_filters, pinned_little, dies_together_with_room,
-	    may_run_out,
+	    nothing,       suspends_filter,         shares_filters,
+	    pinned_little, dies_together_with_room, may_run_out,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(harmless_things); i++) {
