@@ -24,17 +24,23 @@ static int no_core(const struct archive *a, struct err *e)
 	return err_set(e, ERR_NOT_FOUND, "the bundle has no core");
 }
 
-int archive_snapshot(const struct archive *a, size_t index, struct snapshot **ret, struct err *e)
+const struct bundle_entry *archive_core(const struct archive *a, size_t index)
 {
 	size_t seen = 0;
 	for (size_t i = 0; i < a->count; i++) {
 		const struct bundle_entry *entry = archive_at(a, i);
-		if (!is_core(entry) || !entry->in_tar || seen++ != index) continue;
-		_cleanup_blob_ struct blob *blob = NULL;
-		int r = archive_open(a, entry, &blob, e);
-		return r ? r : snapshot_open_core(blob, entry->lost, entry->lost_count, ret, e);
+		if (is_core(entry) && entry->in_tar && seen++ == index) return entry;
 	}
-	return no_core(a, e);
+	return NULL;
+}
+
+int archive_snapshot(const struct archive *a, size_t index, struct snapshot **ret, struct err *e)
+{
+	const struct bundle_entry *entry = archive_core(a, index);
+	_cleanup_blob_ struct blob *blob = NULL;
+	if (!entry) return no_core(a, e);
+	int r = archive_open(a, entry, &blob, e);
+	return r ? r : snapshot_open_core(blob, entry->lost, entry->lost_count, ret, e);
 }
 
 int find_module_in_archive(void *ctx, const struct module *module, struct blob **ret, struct err *e)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TEXT_MAX = 64 << 20, COPY_BYTES = 1 << 20, MODULE_BYTES_MAX = 1 << 30 };
+enum { TEXT_MAX = 64 << 20, COPY_BYTES = 1 << 20 };
 
 static void make_safe(char *name)
 {
@@ -87,14 +87,15 @@ static int hash_blob(struct blob *blob, uint8_t ret[SHA256_BYTES], struct err *e
 	return 0;
 }
 
-int module_entry_name(const struct module *module, struct blob *file, char *ret, size_t ret_size,
-		      struct err *e)
+int file_entry_name(const char *path, const uint8_t *build_id, size_t build_id_len,
+		    struct blob *file, char *ret, size_t ret_size, struct err *e)
 {
+	const char *slash = strrchr(path, '/');
 	char hex[2 * BUILD_ID_MAX + 1], name[256];
-	snprintf(name, sizeof name, "%s", module->name);
+	snprintf(name, sizeof name, "%s", slash && slash[1] ? slash + 1 : path);
 	make_safe(name);
-	if (module->build_id_len) {
-		hex_encode(module->build_id, module->build_id_len, hex);
+	if (build_id_len) {
+		hex_encode(build_id, build_id_len, hex);
 		snprintf(ret, ret_size, "modules/%s/%s", hex, name);
 		return 0;
 	}
@@ -104,6 +105,13 @@ int module_entry_name(const struct module *module, struct blob *file, char *ret,
 	hex_encode(sum, sizeof sum, hex);
 	snprintf(ret, ret_size, "modules/sha256-%s/%s", hex, name);
 	return 0;
+}
+
+int module_entry_name(const struct module *module, struct blob *file, char *ret, size_t ret_size,
+		      struct err *e)
+{
+	return file_entry_name(module->path, module->build_id, module->build_id_len, file, ret,
+			       ret_size, e);
 }
 
 static int copy_blob(struct capture *c, struct blob *blob, struct err *e)
@@ -127,6 +135,13 @@ static int copy_blob(struct capture *c, struct blob *blob, struct err *e)
 	return packer_end(packer, ENTRY_OK, NULL, e);
 }
 
+int add_file(struct capture *c, const char *entry, struct blob *file, struct err *e)
+{
+	int r = packer_begin(c->packer, entry, file->size, e);
+	if (r == -ERR_EXISTS) return 0;
+	return r ? r : copy_blob(c, file, e);
+}
+
 static int add_module(struct capture *c, struct modules *modules, const struct module *module,
 		      const char *dir, struct err *e)
 {
@@ -142,9 +157,7 @@ static int add_module(struct capture *c, struct modules *modules, const struct m
 		snprintf(path, sizeof path, "modules/missing-%s-%zu/%s", dir, module->index, name);
 		return packer_absent(c->packer, path, ENTRY_SKIPPED, why.text, e);
 	}
-	int r = packer_begin(c->packer, path, file->size, e);
-	if (r == -ERR_EXISTS) return 0; /* two mappings of one file */
-	return r ? r : copy_blob(c, file, e);
+	return add_file(c, path, file, e);
 }
 
 int add_modules(struct capture *c, struct modules *modules, const char *dir, struct err *e)

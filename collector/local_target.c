@@ -2,6 +2,7 @@
 
 #include "base/human.h"
 #include "base/log.h"
+#include "collector/local_dotnet.h"
 #include "collector/local_entries.h"
 #include "dumpers/stack/stacks.h"
 
@@ -193,6 +194,7 @@ static int dump(struct dump *d, struct err *e)
 	if (!r && option_bool(c->options, OPT_MODULES)) {
 		r = add_modules(c, d->modules, t->dir, e);
 	}
+	if (!r) r = add_dotnet(c, t, e);
 	return r;
 }
 

@@ -5,14 +5,15 @@
 #include "collector/cancel.h"
 #include "collector/command.h"
 #include "collector/config_file.h"
+#include "dumpers/dotnet/dac_host.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &cmd_capture, &cmd_stacks, &cmd_ps,     &cmd_doctor,
-    &cmd_show,    &cmd_verify, &cmd_config, &cmd_version,
+    &cmd_capture, &cmd_stacks, &cmd_ps,     &cmd_doctor, &cmd_heap,    &cmd_objects,
+    &cmd_object,  &cmd_show,   &cmd_verify, &cmd_config, &cmd_version,
 };
 
 static const struct command *find_command(const char *name)
@@ -123,6 +124,7 @@ int main(int argc, char **argv)
 	    !strcmp(argv[1], "help")) {
 		return print_overview(&e) ? 1 : argc < 2 ? 2 : 0;
 	}
+	if (!strcmp(argv[1], "dac-host")) return dac_host_main();
 	const char *name = !strcmp(argv[1], "--version") ? "version" : argv[1];
 	const struct command *c = find_command(name);
 	return c ? run_command(c, argc - 2, argv + 2) : unknown_verb(name);

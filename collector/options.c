@@ -26,7 +26,7 @@ const struct option_def option_table[OPT_COUNT] = {
 		     .help = "the process, by its name, by an expression that is found in its "
 			     "command line, or as --pid; default: the container's main process, "
 			     "not its init (tini, dumb-init) or shell",
-		     .verbs = VERB_CAPTURE | VERB_STACKS},
+		     .verbs = VERB_CAPTURE | VERB_STACKS | VERBS_OBJECTS},
     [OPT_ALL] = {.name = "all",
 		 .type = OPTION_BOOL,
 		 .help = "all processes of the container, at one instant; with --pid, of the "
@@ -84,7 +84,7 @@ const struct option_def option_table[OPT_COUNT] = {
 	 .help = "the way into the pod: a sidecar that it has, the probe pushed by exec, an "
 		 "ephemeral container (with a --probe-image), the node agent; auto: the first "
 		 "of these that leads in (-v says which, and why not those before)",
-	 .verbs = VERBS_PROBED},
+	 .verbs = VERBS_PROBED | VERBS_OBJECTS},
     [OPT_PROBE_IMAGE] = {.name = "probe-image",
 			 .env = "PODSNAP_PROBE_IMAGE",
 			 .key = "kube.probe-image",
@@ -122,7 +122,7 @@ const struct option_def option_table[OPT_COUNT] = {
 	 .help =
 	     "after a lost connection, for how long podsnap tries to go on where it was, and the "
 	     "probe waits for it in the pod; 0: a lost connection is the end",
-	 .verbs = VERBS_PROBED},
+	 .verbs = VERBS_PROBED | VERBS_OBJECTS},
     [OPT_HOLD] = {.name = "hold",
 		  .type = OPTION_DURATION,
 		  .min = 0,
@@ -133,7 +133,7 @@ const struct option_def option_table[OPT_COUNT] = {
 		      "answer from a snapshot that the pod keeps: for so long after it was last "
 		      "used, POD@ID names it; it costs the memory that the process writes to "
 		      "meanwhile",
-		  .verbs = VERB_STACKS},
+		  .verbs = VERB_STACKS | VERBS_OBJECTS},
     [OPT_OUTPUT] = {.name = "output",
 		    .short_name = 'o',
 		    .env = "PODSNAP_OUTPUT",
@@ -153,7 +153,7 @@ const struct option_def option_table[OPT_COUNT] = {
 		  .type = OPTION_BOOL,
 		  .help = "print JSON",
 		  .verbs = VERB_CAPTURE | VERB_STACKS | VERB_PS | VERB_SHOW | VERB_VERIFY |
-			   VERB_VERSION | VERB_CONFIG | VERB_DOCTOR},
+			   VERB_VERSION | VERB_CONFIG | VERB_DOCTOR | VERBS_OBJECTS},
     [OPT_FULL] = {.name = "full",
 		  .type = OPTION_BOOL,
 		  .help = "every thread on its own, identical stacks not folded",
@@ -180,7 +180,7 @@ const struct option_def option_table[OPT_COUNT] = {
 		       .max = 3600 * SECOND,
 		       .def = "10s",
 		       .help = "the longest the process may stand still; 0 does not stop it",
-		       .verbs = VERB_CAPTURE | VERB_STACKS},
+		       .verbs = VERB_CAPTURE | VERB_STACKS | VERBS_OBJECTS},
     [OPT_MAX_MEMORY] = {.name = "max-memory",
 			.key = "capture.max-memory",
 			.type = OPTION_SIZE,
@@ -276,7 +276,47 @@ const struct option_def option_table[OPT_COUNT] = {
 		     .type = OPTION_STRING,
 		     .metavar = "DIR",
 		     .help = "where a core file's programs and libraries are",
-		     .verbs = VERB_STACKS},
+		     .verbs = VERB_STACKS | VERBS_OBJECTS},
+    [OPT_DAC] = {.name = "dac",
+		 .type = OPTION_STRING,
+		 .metavar = "FILE",
+		 .help = "the libmscordaccore.so of the very build of .NET that the process runs, "
+			 "where it is not at hand otherwise",
+		 .verbs = VERBS_OBJECTS},
+    [OPT_DAC_TIMEOUT] = {.name = "dac-timeout",
+			 .type = OPTION_DURATION,
+			 .min = SECOND / 10,
+			 .max = 3600 * SECOND,
+			 .def = "60s",
+			 .help = "how long an answer of that library may take",
+			 .verbs = VERBS_OBJECTS},
+    [OPT_TYPE] = {.name = "type",
+		  .type = OPTION_STRING,
+		  .metavar = "REGEX",
+		  .help = "objects whose type's name has this extended regular expression in it",
+		  .verbs = VERB_OBJECTS | VERB_OBJECT},
+    [OPT_WHERE] = {.name = "where",
+		   .type = OPTION_LIST,
+		   .metavar = "FIELD=VALUE",
+		   .help = "only objects whose field has this value, as object prints it without "
+			   "quotes; several must all hold",
+		   .verbs = VERB_OBJECTS | VERB_OBJECT},
+    [OPT_LIMIT] = {.name = "limit",
+		   .type = OPTION_INT,
+		   .min = 0,
+		   .max = 1 << 30,
+		   .def = "100",
+		   .metavar = "N",
+		   .help = "at most so many types, objects, or items of a collection; 0: all",
+		   .verbs = VERBS_OBJECTS},
+    [OPT_DEPTH] = {.name = "depth",
+		   .type = OPTION_INT,
+		   .min = 0,
+		   .max = 8,
+		   .def = "0",
+		   .metavar = "N",
+		   .help = "how many references on other objects are shown, too",
+		   .verbs = VERB_OBJECT},
     [OPT_KUBECONFIG] =
 	{.name = "kubeconfig",
 	 .key = "kube.config",

@@ -15,10 +15,15 @@ enum verb {
 	VERB_CONFIG = 1 << 6,
 	VERB_PROBE = 1 << 7, /* the probe's own: read from a request, never from a command line */
 	VERB_DOCTOR = 1 << 8,
+	VERB_HEAP = 1 << 9,
+	VERB_OBJECTS = 1 << 10,
+	VERB_OBJECT = 1 << 11,
 };
+/* Managed objects, read at the user's side. */
+#define VERBS_OBJECTS (VERB_HEAP | VERB_OBJECTS | VERB_OBJECT)
 /* A probe is asked; a pod is named. */
 #define VERBS_PROBED (VERB_CAPTURE | VERB_STACKS | VERB_PS)
-#define VERBS_LIVE (VERBS_PROBED | VERB_DOCTOR)
+#define VERBS_LIVE (VERBS_PROBED | VERB_DOCTOR | VERBS_OBJECTS)
 
 enum { PARALLEL_MAX = 32 };
 
@@ -63,6 +68,12 @@ enum option_id {
 	OPT_THREADS,
 	OPT_CPU_LIMIT,
 	OPT_SYSROOT,
+	OPT_DAC,
+	OPT_DAC_TIMEOUT,
+	OPT_TYPE,
+	OPT_WHERE,
+	OPT_LIMIT,
+	OPT_DEPTH,
 	OPT_KUBECONFIG,
 	OPT_CONTEXT,
 	OPT_CLUSTER,

@@ -4,6 +4,7 @@
 #include "bundle/frame.h"
 #include "bundle/le.h"
 #include "collector/local_core.h"
+#include "collector/local_dotnet.h"
 #include "collector/local_entries.h"
 #include "dumpers/core/core_blob.h"
 
@@ -60,16 +61,46 @@ static int add_module(struct hold *h, const struct module *module, struct err *e
 	return add_entry(h, name, blob_ref(file), e);
 }
 
-static int add_entries(struct hold *h, struct err *e)
+/* A library that is mapped is a module, too, and there already: then nothing. */
+static int add_dotnet_file(struct hold *h, struct dotnet_file *file, bool is_module, struct err *e)
+{
+	struct blob *blob = NULL;
+	int r = dotnet_file_prepare(&h->target.process, file, &blob, e);
+	if (r || !blob) return r;
+	if (!is_module) return add_entry(h, file->entry, blob, e);
+	blob_unref(blob);
+	return 0;
+}
+
+/* What a bundle of it would hold beside the modules. */
+static int add_dotnet_files(struct hold *h, struct dotnet_files *files, struct err *e)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(LIST_MAX);
+	char name[BUNDLE_NAME_MAX];
+	struct blob *blob;
+	int r = add_dotnet_file(h, &files->runtime, true, e);
+	if (!r) r = add_dotnet_file(h, &files->dac, false, e);
+	for (size_t i = 0; !r && i < files->assembly_count; i++) {
+		r = add_dotnet_file(h, &files->assemblies[i], false, e);
+	}
+	snprintf(name, sizeof name, "%s/runtime/dotnet.json", h->target.dir);
+	if (!r) r = dotnet_files_json(files, &text, e);
+	if (!r) r = blob_from_memory(text.data, text.len, &blob, e);
+	return r ? r : add_entry(h, name, blob, e);
+}
+
+static int add_entries(struct hold *h, struct dotnet_files *files, struct err *e)
 {
 	size_t modules = modules_count(h->modules);
-	h->entries = calloc(modules + 2, sizeof(struct blob *));
+	/* Beside them: the list, the core, the data-access library, and the list of .NET's. */
+	h->entries = calloc(modules + files->assembly_count + 4, sizeof(struct blob *));
 	if (!h->entries) return err_set(e, ERR_NO_MEMORY, "no memory for %zu modules", modules);
 	h->count = 1;
 	int r = add_core(h, e);
 	for (size_t i = 0; !r && i < modules; i++) {
 		r = add_module(h, modules_at(h->modules, i), e);
 	}
+	if (!r && files->runtime.path) r = add_dotnet_files(h, files, e);
 	return r ? r : blob_from_memory(h->list.data, h->list.len, &h->entries[0], e);
 }
 
@@ -100,6 +131,14 @@ static int take(struct hold *h, const struct options *options, struct err *e)
 	return modules_new(t->snapshot, find_module_in_process, &t->process, &h->modules, e);
 }
 
+/* Of any other process than one of .NET: an empty list. */
+static int find_dotnet_files(const struct hold *h, struct dotnet_files *ret, struct err *e)
+{
+	const struct capture_target *t = &h->target;
+	int r = dotnet_files_find(&t->process, &t->snapshot->maps, ret, e);
+	return r == -ERR_NOT_FOUND ? 0 : r;
+}
+
 /* Members without the braces. */
 static int describe(const struct hold *h, struct buf *ret, struct err *e)
 {
@@ -113,6 +152,7 @@ static int describe(const struct hold *h, struct buf *ret, struct err *e)
 int hold_new(const struct options *options, struct hold **ret, struct buf *result_json,
 	     struct err *e)
 {
+	_cleanup_dotnet_files_ struct dotnet_files files = {0};
 	struct hold *h = calloc(1, sizeof *h);
 	if (!h) return err_set(e, ERR_NO_MEMORY, "no memory for a snapshot");
 	h->target.process = (struct process)PROCESS_INIT;
@@ -120,7 +160,8 @@ int hold_new(const struct options *options, struct hold **ret, struct buf *resul
 	h->compressor = frame_compressor(LEVEL);
 	int r = h->compressor ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a compressor");
 	if (!r) r = take(h, options, e);
-	if (!r) r = add_entries(h, e);
+	if (!r) r = find_dotnet_files(h, &files, e);
+	if (!r) r = add_entries(h, &files, e);
 	if (!r) r = describe(h, result_json, e);
 	if (r) {
 		hold_free(h);

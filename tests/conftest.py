@@ -2,11 +2,13 @@
 
 import os
 import random
+import tempfile
 import zlib
 
 import pytest
 
 from lib.cluster import Cluster
+from lib.dotnet import Dotnet
 from lib.minio import Minio
 from lib.podsnap import Podsnap
 from lib.possible import is_allowed_skip
@@ -91,6 +93,14 @@ def targets(build_dir):
     started = Targets(build_dir)
     yield started
     started.kill_all()
+
+
+@pytest.fixture(scope="session")
+def dotnet():
+    """Real .NET runtimes: dotnet.start(targets, "Depot", "9.0", seed)."""
+    # Not pytest's directory: the path of a socket in it must be short.
+    with tempfile.TemporaryDirectory(prefix="podsnap-dotnet-") as directory:
+        yield Dotnet(directory)
 
 
 # --- servers -------------------------------------------------------------------------------------

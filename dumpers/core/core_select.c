@@ -14,6 +14,7 @@ enum sort {
 	SORT_UNNAMED,      /* unmodified pages of a file that no build-id finds again */
 	SORT_FILE,         /* unmodified pages of any other file */
 	SORT_SHARED,       /* shared memory, gone with its last user */
+	SORT_SHARED_OWN,   /* and that no other process has */
 	SORT_SHARED_NAMED, /* shared memory that has a name yet: POSIX */
 	SORT_SHARED_GONE,  /* a shared file that was deleted */
 	SORT_SHARED_UNNAMED,
@@ -45,6 +46,7 @@ static const struct {
     [SORT_UNNAMED] = {FULL | STACKS, FILTER_FILE_PRIVATE, .of_file = true},
     [SORT_FILE] = {FULL | STACKS, FILTER_FILE_PRIVATE, .of_file = true},
     [SORT_SHARED] = {FULL | STACKS, FILTER_ANON_SHARED},
+    [SORT_SHARED_OWN] = {FULL | HEAP | STACKS, FILTER_ANON_SHARED},
     [SORT_SHARED_NAMED] = {FULL | STACKS, FILTER_FILE_SHARED},
     [SORT_SHARED_GONE] = {FULL | STACKS, FILTER_ANON_SHARED, .of_file = true},
     [SORT_SHARED_UNNAMED] = {FULL | STACKS, FILTER_FILE_SHARED, .of_file = true},
@@ -85,6 +87,13 @@ static enum sort sort_of_file(const struct core_pages *p)
 	return p->state == MEM_FILE ? SORT_FILE : SORT_WRITTEN;
 }
 
+/* .NET 7 and later map the memory of their code and of what describes types twice, to write and to
+ * run; no other process has it. */
+static bool is_mapped_twice(const struct map *map)
+{
+	return strcmp(map->name, "/memfd:doublemapper") == 0;
+}
+
 static enum sort sort_of(const struct core_config *config, const struct core_pages *p)
 {
 	const struct map *map = p->map;
@@ -95,6 +104,7 @@ static enum sort sort_of(const struct core_config *config, const struct core_pag
 		return map->shared ? SORT_DAX_SHARED : SORT_DAX_PRIVATE;
 	if (map->inode != 0 && !map_is_memory(map)) return sort_of_file(p);
 	if (!map->shared) return SORT_PRIVATE;
+	if (is_mapped_twice(map)) return SORT_SHARED_OWN;
 	return map->inode == 0 || map->deleted ? SORT_SHARED : SORT_SHARED_NAMED;
 }
 

@@ -7,6 +7,8 @@
 
 #include "dumpers/proc/scan.h"
 #include "dumpers/proc/status.h"
+#include "dumpers/proc/target_file.h"
+#include "dumpers/runtime/dotnet_files.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -44,18 +46,26 @@ static bool find_socket(const struct process *p, char *ret, size_t ret_size)
 	return found;
 }
 
-/* ".../Microsoft.NETCore.App/8.0.1/libcoreclr.so": the folder, when it begins with a digit. */
-static void take_version(const char *path, struct runtime_guess *ret)
+/* An installation's folder is named by it; else the file says it. */
+static void take_version(const struct runtime_facts *facts, const char *path,
+			 struct runtime_guess *ret)
 {
-	const char *end = path_basename(path), *start;
+	_cleanup_blob_ struct blob *file = NULL;
+	struct dotnet_version version;
 
-	if (end - path < 2) return;
-	end--;
-	start = end;
-	while (start > path && start[-1] != '/')
-		start--;
-	if (*start < '0' || *start > '9') return;
-	snprintf(ret->version, sizeof(ret->version), "%.*s", (int)(end - start), start);
+	if (dotnet_is_shared(path, ret->version, sizeof(ret->version))) return;
+	if (facts->process && process_open_path(facts->process, path, &file, NULL) == 0 &&
+	    dotnet_version_read(file, &version, NULL) == 0)
+		dotnet_product_version(version.file, ret->version, sizeof(ret->version));
+}
+
+static void take_version_of_program(struct runtime_facts *facts, struct runtime_guess *ret)
+{
+	struct blob *exe = facts_exe_file(facts);
+	struct dotnet_version version;
+
+	if (exe && dotnet_version_read(exe, &version, NULL) == 0)
+		dotnet_product_version(version.file, ret->version, sizeof(ret->version));
 }
 
 static void add_socket(struct runtime_facts *facts, struct runtime_guess *ret)
@@ -75,10 +85,11 @@ static void detect(struct runtime_facts *facts, struct runtime_guess *ret)
 	if (path) {
 		/* Its host, "dotnet" or a program's own, is nothing beside it. */
 		runtime_say(ret, RUNTIME_PROGRAM, "maps %s", path);
-		take_version(path, ret);
+		take_version(facts, path, ret);
 		add_socket(facts, ret);
 	} else if (facts_exe_has_symbol(facts, "DotNetRuntimeInfo")) {
 		runtime_say(ret, RUNTIME_PROGRAM, "%s exports DotNetRuntimeInfo", facts->exe);
+		take_version_of_program(facts, ret);
 		add_socket(facts, ret);
 	} else {
 		runtime_say_named(facts, "dotnet", ret);

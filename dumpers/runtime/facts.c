@@ -1,14 +1,12 @@
 #include "dumpers/runtime/facts.h"
 
+#include "dumpers/proc/elf_search.h"
 #include "dumpers/proc/status.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum {
-	DYNSTR_MAX = 32 << 20, /* of Node 20: some 6 MiB */
-	CHUNK = 64 << 10,
-	SYMBOL_MAX = 256,
 	/* A cap far above any real map, far below what would hurt beside a small target. */
 	MAPS_FACTS_MAX = 32 << 20,
 };
@@ -44,10 +42,18 @@ void facts_read(const struct process *p, struct runtime_facts *ret)
 		snprintf(ret->comm, sizeof(ret->comm), "%s", status.name);
 }
 
+void facts_of_maps(const struct process *p, const struct maps *maps, struct runtime_facts *ret)
+{
+	*ret = (struct runtime_facts){
+	    .process = p, .maps = *maps, .maps_borrowed = true, .maps_readable = maps->count > 0};
+	if (process_readlink(p, "exe", ret->exe, sizeof(ret->exe), NULL) == 0)
+		cut_deleted(ret->exe);
+}
+
 void facts_done(struct runtime_facts *f)
 {
 	if (!f) return;
-	maps_done(&f->maps);
+	if (!f->maps_borrowed) maps_done(&f->maps);
 	string_list_done(&f->argv);
 	blob_unref(f->exe_file);
 	*f = (struct runtime_facts){0};
@@ -94,32 +100,9 @@ bool facts_exe_section(struct runtime_facts *f, const char *name, uint64_t *ret_
 	return true;
 }
 
-/* Is the name, with a NUL on both sides, in [offset, offset + size) of the file? */
-static bool find_name(struct blob *file, uint64_t offset, uint64_t size, const char *name)
-{
-	size_t name_len = strlen(name), want = name_len + 2;
-	_cleanup_free_ char *chunk = malloc(CHUNK);
-	char with_nuls[SYMBOL_MAX + 2] = {0};
-	uint64_t at = 0;
-
-	if (!chunk || name_len > SYMBOL_MAX) return false;
-	memcpy(with_nuls + 1, name, name_len);
-	while (size - at >= want) {
-		size_t n = (size_t)MIN(size - at, (uint64_t)CHUNK);
-
-		if (blob_read_at(file, offset + at, chunk, n, NULL) < 0) return false;
-		if (memmem(chunk, n, with_nuls, want)) return true;
-		/* The next chunk begins with what a name across the border needs. */
-		at += n - (want - 1);
-	}
-	return false;
-}
-
 bool facts_exe_has_symbol(struct runtime_facts *f, const char *symbol)
 {
-	uint64_t offset, size, end;
+	struct blob *exe = facts_exe_file(f);
 
-	if (!facts_exe_section(f, ".dynstr", &offset, &size)) return false;
-	if (size > DYNSTR_MAX || add_overflows(offset, size, &end)) return false;
-	return find_name(f->exe_file, offset, size, symbol);
+	return exe && elf_has_dynamic_name(exe, symbol);
 }

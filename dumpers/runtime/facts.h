@@ -11,7 +11,7 @@ enum { FACTS_PATH_MAX = 1024 };
 struct runtime_facts {
 	const struct process *process; /* borrowed; NULL in tests that give the rest */
 	struct maps maps;              /* no mapping when not readable */
-	bool maps_readable;
+	bool maps_borrowed, maps_readable;
 	char exe[FACTS_PATH_MAX]; /* "" not readable; without " (deleted)" */
 	struct string_list argv;  /* may be empty */
 	char comm[64];
@@ -21,6 +21,8 @@ struct runtime_facts {
 };
 /* Never fails; p stays borrowed. */
 void facts_read(const struct process *p, struct runtime_facts *ret);
+/* The same without command line and name, over a map that is known: it stays borrowed, too. */
+void facts_of_maps(const struct process *p, const struct maps *maps, struct runtime_facts *ret);
 void facts_done(struct runtime_facts *f);
 #define _cleanup_facts_ _cleanup_(facts_done)
 

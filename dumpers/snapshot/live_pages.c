@@ -220,6 +220,18 @@ static enum mem_state look(struct live *l, const struct map *map, enum map_kind 
 	return state;
 }
 
+/*
+ * A private map of memory that allows no access, such as .NET 10 puts over an empty memfd: what is
+ * not there as a page of its own may lie behind the end of that memory, where no read succeeds.
+ */
+static enum mem_state look_at_closed(struct live *l, const struct map *map, uint64_t addr,
+				     uint64_t *ret_end)
+{
+	enum mem_state state = look(l, map, KIND_ANONYMOUS, addr, ret_end);
+
+	return state == MEM_ZERO ? MEM_NOT_CAPTURED : state;
+}
+
 enum mem_state live_page_state(struct live *l, const struct map *map, uint64_t addr,
 			       uint64_t *ret_end)
 {
@@ -228,7 +240,10 @@ enum mem_state live_page_state(struct live *l, const struct map *map, uint64_t a
 	*ret_end = map->end;
 	switch (kind) {
 	case KIND_BYTES:
-		return map->shared ? live_shared_state(l, map, addr, ret_end) : MEM_BYTES;
+		if (map->shared) return live_shared_state(l, map, addr, ret_end);
+		if (map->prot == 0 && l->pagemap_fd >= 0)
+			return look_at_closed(l, map, addr, ret_end);
+		return MEM_BYTES;
 	case KIND_UNREADABLE:
 		return MEM_NOT_CAPTURED;
 	case KIND_FILE_ONLY:

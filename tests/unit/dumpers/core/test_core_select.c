@@ -29,6 +29,7 @@ static const struct row rows[] = {
     /* shared */
     {"rw-s 0 00:01 21 /dev/zero (deleted)", "bzb", "bzb", "bzb", "---", 0x02},
     {"rw-s 0 00:01 22 /memfd:x (deleted)", "bb", "bb", "bb", "--", 0x02},
+    {"rw-s 0 00:01 28 /memfd:doublemapper (deleted)", "b", "b", "b", "-", 0x02, .heap = true},
     {"rw-s 0 00:01 23 /SYSV00000000 (deleted)", "b", "b", "b", "-", 0x02},
     {"rw-s 0 00:01 24 /dev/shm/named", "b", "b", "b", "-", 0x08},
     {"rw-s 0 08:01 25 /var/gone (deleted)", "b", "b", "b", "-", 0x02, .excluded = true},

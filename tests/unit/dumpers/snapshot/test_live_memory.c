@@ -4,9 +4,9 @@
 
 #include <fcntl.h>
 
-enum { PAGE = 4096, PAGES = 64, FILE_PAGES = 8 };
+enum { PAGE = 4096, PAGES = 64, FILE_PAGES = 8, CLOSED_PAGES = 4 };
 
-enum { ANON, SHARED, MEMFD, NONE, FILE_PRIVATE, FILE_SHARED, GONE, MAPPINGS };
+enum { ANON, SHARED, MEMFD, NONE, FILE_PRIVATE, FILE_SHARED, GONE, CLOSED, MAPPINGS };
 
 static bool may_open_maps;
 static char file_path[] = "/tmp/podsnap-test-XXXXXX";
@@ -29,10 +29,11 @@ static void fill(void *start, size_t page)
 static void run_mappings(struct child_shared *s)
 {
 	int rw = PROT_READ | PROT_WRITE, fd = open(file_path, O_RDWR);
-	int memfd = memfd_create("test", 0);
+	int memfd = memfd_create("test", 0), shorter = memfd_create("shorter", 0);
 	char *p[MAPPINGS];
 
-	if (fd < 0 || ftruncate(memfd, PAGES * PAGE) < 0) _exit(1);
+	if (fd < 0 || ftruncate(memfd, PAGES * PAGE) < 0 || ftruncate(shorter, 2 * PAGE) < 0)
+		_exit(1);
 	p[ANON] = map(PAGES, rw, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	p[SHARED] = map(PAGES, rw, MAP_SHARED | MAP_ANONYMOUS, -1);
 	p[MEMFD] = map(PAGES, rw, MAP_SHARED, memfd);
@@ -40,6 +41,10 @@ static void run_mappings(struct child_shared *s)
 	p[FILE_PRIVATE] = map(FILE_PAGES, rw, MAP_PRIVATE, fd);
 	p[FILE_SHARED] = map(FILE_PAGES, PROT_READ, MAP_SHARED, fd);
 	p[GONE] = map(PAGES, rw, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	/* It goes on behind the end of its memory. */
+	p[CLOSED] = map(CLOSED_PAGES, rw, MAP_PRIVATE, shorter);
+	fill(p[CLOSED], 1);
+	mprotect(p[CLOSED], CLOSED_PAGES * PAGE, PROT_NONE);
 	for (size_t i = 0; i < PAGES; i += 3) {
 		fill(p[ANON], i);
 		fill(p[SHARED], i);
@@ -130,6 +135,10 @@ static void check_mappings(const struct child *c, struct snapshot *s)
 	}
 	check_extent(s, a[FILE_SHARED], a[FILE_SHARED] + FILE_PAGES * PAGE, MEM_FILE);
 	check_extent(s, a[GONE] + PAGE, a[GONE] + 2 * PAGE, MEM_UNMAPPED);
+	for (size_t i = 0; i < CLOSED_PAGES; i++)
+		check_extent(s, a[CLOSED] + i * PAGE, a[CLOSED] + (i + 1) * PAGE,
+			     i == 1 ? MEM_BYTES : MEM_NOT_CAPTURED);
+	check_page(s, a[CLOSED], 1, 2);
 }
 
 static void test_kinds(void **state)

@@ -1,0 +1,95 @@
+/*
+ * What the process that holds the DAC and podsnap say to each other, over one socketpair. Both are
+ * of one build, so structures travel as they are. podsnap asks, and until the answer has come it
+ * serves the reads of memory that the other side needs for it: one question is open at a time.
+ * An answer is an array of the records that the question is for; podsnap believes none of it.
+ */
+#ifndef DUMPERS_DOTNET_DAC_WIRE_H
+#define DUMPERS_DOTNET_DAC_WIRE_H
+
+#include <stdint.h>
+
+enum dac_message {
+	/* Questions: argument is an address, where one is needed. */
+	DAC_ASK_START = 1, /* argument: where libcoreclr.so is loaded. -> dac_wire_start */
+	DAC_ASK_THREADS,   /* -> dac_wire_thread... */
+	DAC_ASK_HEAP,      /* -> dac_wire_heap, then as many dac_wire_range and dac_wire_skip */
+	DAC_ASK_TYPE,      /* of a method table -> dac_wire_type, then its name in UTF-8 */
+	DAC_ASK_FIELDS,    /* of a method table, its own -> dac_wire_field... */
+	DAC_ASK_MODULE,    /* -> dac_wire_module, then its path in UTF-8 */
+	DAC_ASK_ARRAY,     /* an object -> dac_wire_array */
+	/* From the other side. */
+	DAC_ANSWER,
+	DAC_FAILED, /* argument: its hresult; text: what failed */
+	DAC_READ,   /* argument: address, a multiple of DAC_BLOCK -> DAC_BYTES */
+	/* To it: argument has a bit for each DAC_PAGE that is there, then DAC_BLOCK bytes. */
+	DAC_BYTES,
+};
+struct dac_header {
+	uint32_t message; /* enum dac_message */
+	uint32_t len;     /* bytes that follow, <= DAC_PAYLOAD_MAX */
+	uint64_t argument;
+};
+enum {
+	DAC_PAGE = 4096,
+	DAC_BLOCK = 4 * DAC_PAGE,
+	DAC_PAYLOAD_MAX = 16 << 20,
+	DAC_NAME_MAX = 16 << 10, /* bytes of a type's name or a path */
+	DAC_FIELDS_MAX = 1 << 14,
+	DAC_THREADS_MAX = 1 << 17,
+	DAC_RANGES_MAX = 1 << 16,
+	/* Descriptors of the process that holds the DAC. */
+	DAC_SOCKET_FD = 3,
+	DAC_LIBRARY_FD = 4,
+};
+
+struct dac_wire_start {
+	uint64_t string_type, free_type, object_type;
+	uint8_t reads_failed; /* of memory that it asked for */
+	uint8_t reserved[7];
+};
+struct dac_wire_thread {
+	uint32_t id, os_id;
+};
+struct dac_wire_heap {
+	uint32_t server, valid, heap_count;
+	uint32_t range_count, skip_count;
+	uint32_t reserved;
+};
+/* Objects lie in [start, end), one after another. */
+struct dac_wire_range {
+	uint64_t start, end;
+	uint32_t heap;
+	uint8_t generation; /* 0 to 2; DAC_LARGE, DAC_PINNED */
+	uint8_t frozen;
+	uint8_t reserved[2];
+};
+enum { DAC_LARGE = 3, DAC_PINNED = 4, DAC_GENERATIONS = 5 };
+/* Room of a thread for new objects: at start the next object is at end. */
+struct dac_wire_skip {
+	uint64_t start, end;
+};
+struct dac_wire_type {
+	uint64_t module, parent;
+	uint32_t base_size, component_size; /* bytes; of an array or string also per element */
+	uint32_t token;                     /* TypeDef in its module's metadata */
+	uint32_t is_free;
+};
+struct dac_wire_field {
+	uint64_t type;        /* method table of the field's type, 0 if not loaded */
+	uint64_t type_module; /* and what it is named by, where it is not loaded */
+	uint64_t address;     /* of a static's slot; 0 if it has none yet */
+	uint32_t type_token, token;
+	uint32_t offset; /* of an instance field, from the first byte after the method table */
+	uint8_t kind;    /* CorElementType; of an enum that of its numbers */
+	uint8_t is_static, is_thread_static, reserved;
+};
+struct dac_wire_module {
+	uint64_t metadata, metadata_size;
+};
+struct dac_wire_array {
+	uint64_t element_type, data, count;
+	uint32_t element_size, rank, element_kind, reserved;
+};
+
+#endif
