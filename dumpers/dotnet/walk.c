@@ -1,5 +1,7 @@
 #include "dumpers/dotnet/walk.h"
 
+#include "base/search.h"
+
 enum { WINDOW = 256 << 10, HEAD = 16 };
 
 /* The part of the heap that is in memory here. */
@@ -37,19 +39,6 @@ static const uint8_t *head_at(struct walk *w, uint64_t address, uint64_t end)
 	return NULL;
 }
 
-static size_t first_skip(const struct dotnet_heap *h, uint64_t address)
-{
-	size_t low = 0, high = h->head.skip_count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (h->skips[middle].start < address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 static int find_object(struct walk *w, const struct dac_wire_range *range, uint64_t at,
 		       struct dotnet_object *ret, struct err *e)
 {
@@ -76,7 +65,7 @@ static int find_object(struct walk *w, const struct dac_wire_range *range, uint6
 static int walk_range(struct walk *w, const struct dac_wire_range *range, struct err *e)
 {
 	const struct dotnet_heap *h = w->heap;
-	size_t skip = first_skip(h, range->start);
+	size_t skip = FIRST_ABOVE(h->skips, h->head.skip_count, start, MAX(range->start, 1u) - 1);
 	uint64_t at = range->start;
 	while (at < range->end) {
 		struct dotnet_object object;
