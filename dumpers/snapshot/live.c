@@ -347,6 +347,7 @@ static int prepare(struct live *l, const struct process *target, struct err *e)
 	plan_look(target, room / l->together, &facts);
 	if (live_cow_would_exhaust(l, facts.anon_bytes))
 		facts.ballast_bytes = live_ballast_bytes(l);
+	l->has_shared = facts.shmem_bytes > 0;
 	l->suspend_seccomp = facts.may_suspend_seccomp;
 	l->passed_filters = facts.same_filters ? facts.seccomp_filters : 0;
 	l->inject_image = calloc(1, INJECT_IMAGE_MAX);

@@ -183,6 +183,32 @@ static int read_childs_maps(struct live *l, struct err *e)
 	return live_read_maps_of(l, l->child, &l->base.maps, e);
 }
 
+/*
+ * The child shares shared memory with the target, which writes on. Small pieces of it belong to
+ * what private memory says: a runtime that maps its code and types twice keeps them in a memfd
+ * (.NET, for one), and pointers lead there. They are copied now, while the target stands; a cache
+ * of gigabytes is not, and is read as it is by then.
+ */
+static int keep_small_shared(struct live *l, struct err *e)
+{
+	uint64_t kept = 0, asked = 0;
+	int r = read_childs_maps(l, e);
+
+	for (size_t i = 0; !r && i < l->base.maps.count; i++) {
+		const struct map *map = &l->base.maps.v[i];
+		uint64_t len = map->end - map->start;
+
+		if (!map->shared || !map_is_memory(map) || !map->prot || live_map_unreadable(map))
+			continue;
+		if (len > COW_SHARED_MAP_MAX || len > COW_SHARED_MAX - asked ||
+		    l->foreign_count > COW_FOREIGN_MAX / 2)
+			continue;
+		asked += len;
+		r = keep_map(l, map, &kept, e);
+	}
+	return r;
+}
+
 static int add_ballast(struct live *l, struct err *e)
 {
 	int r = await_child(l, e);
@@ -222,6 +248,7 @@ int live_cow_fork(struct live *l, struct err *e)
 	offer_to_oom_killer(l);
 	if (count_childs_pages(l).mapped != count_pages(l, "statm").mapped)
 		r = keep_what_forks_lack(l, e);
+	if (!r && l->has_shared) r = keep_small_shared(l, e);
 	if (!r && live_cow_may_exhaust(l)) r = add_ballast(l, e);
 	if (r) kill_child(l);
 	return r;

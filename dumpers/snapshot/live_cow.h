@@ -52,6 +52,9 @@ struct cow_foreign {
 };
 enum {
 	COW_KEPT_MAX = 64 << 20, /* bytes copied in the pause */
+	/* Of shared memory: address space of a map, and of all. */
+	COW_SHARED_MAP_MAX = 8 << 20,
+	COW_SHARED_MAX = 32 << 20,
 	COW_FOREIGN_MAX = 4096,
 };
 /* The range that holds addr, or NULL; *ret_next is where the next one starts. */

@@ -99,6 +99,7 @@ struct live {
 	size_t inject_len;                    /* ... over that many bytes of inject_saved */
 	pid_t child;                          /* as this program numbers it; 0 none */
 	bool child_stands;                    /* it was waited for */
+	bool has_shared;                      /* pages of shared memory */
 	struct range ballast;                 /* in the child */
 	bool offered;                         /* the child's oom_score_adj is 1000 */
 	bool child_ended;                     /* there was one: its zombie may be left */

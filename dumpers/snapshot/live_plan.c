@@ -108,6 +108,7 @@ void plan_look(const struct process *target, uint64_t room_bytes, struct plan_fa
 	ret->threads = status.threads;
 	ret->anon_bytes = status.rss_anon_bytes;
 	ret->pinned_bytes = status.vm_pin_bytes;
+	ret->shmem_bytes = status.rss_shmem_bytes;
 	ret->tracer = (pid_t)status.tracer_pid;
 	look_at_status(target, ret);
 	look_at_seccomp(target, &status, ret);

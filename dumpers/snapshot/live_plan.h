@@ -13,6 +13,7 @@ struct plan_facts {
 	uint64_t threads;
 	uint64_t anon_bytes;    /* private memory with pages: what a fork has to mark */
 	uint64_t pinned_bytes;  /* VmPin: a fork copies these pages */
+	uint64_t shmem_bytes;   /* shared memory with pages: small pieces are copied in the pause */
 	uint64_t hugetlb_bytes; /* HugetlbPages: a pool that runs out takes them from the child */
 	uint64_t room_bytes;    /* that a child may use */
 	uint64_t ballast_bytes; /* to map in the child where memory may run out (live_ballast.c) */

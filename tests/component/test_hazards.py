@@ -90,6 +90,18 @@ def test_shared_memory(hazard, shoot):
     check_cow(target, shoot(target.pid))
 
 
+def test_small_shared_memory_is_of_the_same_instant(hazard, shoot):
+    """A fork does not freeze it: what is written to private memory first is there first."""
+    target = hazard("lockstep")
+    for _ in range(5):
+        shot = shoot(target.pid)
+        assert shot.mode == "cow"
+        private, shared, memfd = [struct.unpack("<Q", shot.core.read(start, 8))[0]
+                                  for _, start, _ in target.areas("lockstep")]
+        assert private - 1 <= memfd <= shared <= private
+    target.check_unharmed()
+
+
 def test_private_file_mapping(hazard, shoot, tmp_path, rng):
     """Written pages are in the core; the others, too, or left to the file and noted as such."""
     content = rng.randbytes(64 * PAGE)

@@ -263,6 +263,32 @@ static void write_rounds(void)
 	}
 }
 
+/* One number, written to private memory and then to shared memory of two kinds. */
+static volatile uint64_t *lockstep[3];
+
+static void set_up_lockstep(void)
+{
+	static const char *const names[] = {"private", "shared", "memfd"};
+	int fd = memfd_create("lockstep", 0);
+
+	if (fd < 0 || ftruncate(fd, PAGE) < 0) die("memfd");
+	lockstep[0] = anonymous(PAGE);
+	lockstep[1] = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	lockstep[2] = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	for (size_t i = 0; i < 3; i++) {
+		if (lockstep[i] == MAP_FAILED) die("mmap");
+		*lockstep[i] = 0;
+		printf("lockstep %s %p %#x\n", names[i], (void *)(uintptr_t)lockstep[i], PAGE);
+	}
+}
+
+static void count_in_lockstep(void)
+{
+	for (uint64_t n = 1;; n++)
+		for (size_t i = 0; i < 3; i++)
+			*lockstep[i] = n;
+}
+
 /* --- what it may do -----------------------------------------------------------------------------
  */
 
@@ -533,6 +559,7 @@ static const struct mode {
     {"userfaultfd", set_up_userfaultfd, NULL, NULL},
     {"io_uring", set_up_io_uring, NULL, NULL},
     {"writer", set_up_writer, write_rounds, NULL},
+    {"lockstep", set_up_lockstep, count_in_lockstep, NULL},
     {"seccomp", NULL, run_seccomp, NULL},
     {"seccomp-thread", NULL, run_seccomp_thread, NULL},
     {"nproc", NULL, run_nproc, NULL},
