@@ -183,6 +183,16 @@ static int read_childs_maps(struct live *l, struct err *e)
 	return live_read_maps_of(l, l->child, &l->base.maps, e);
 }
 
+static int keep_touched(struct live *l, const struct map *map, uint64_t *kept, struct err *e)
+{
+	uint64_t end;
+	int r = 0;
+
+	for (uint64_t at = map->start; !r && at < map->end; at = end)
+		if (live_page_touched(l, map, at, &end)) r = keep_copy(l, at, end, kept, e);
+	return r;
+}
+
 /*
  * The child shares shared memory with the target, which writes on. Small pieces of it belong to
  * what private memory says: a runtime that maps its code and types twice keeps them in a memfd
@@ -204,7 +214,7 @@ static int keep_small_shared(struct live *l, struct err *e)
 		    l->foreign_count > COW_FOREIGN_MAX / 2)
 			continue;
 		asked += len;
-		r = keep_map(l, map, &kept, e);
+		r = keep_touched(l, map, &kept, e);
 	}
 	return r;
 }

@@ -245,6 +245,9 @@ bool live_map_unreadable(const struct map *map);
 /* State of the page at addr, which is in map, and in *ret_end where that state ends. */
 enum mem_state live_page_state(struct live *l, const struct map *map, uint64_t addr,
 			       uint64_t *ret_end);
+/* True if the process itself has the page in its tables, of whatever kind of memory: reading it
+ * makes nobody allocate it. */
+bool live_page_touched(struct live *l, const struct map *map, uint64_t addr, uint64_t *ret_end);
 
 /* --- live_shared.c --- */
 /* The same for a map of shared memory that no file keeps. */

@@ -255,6 +255,12 @@ enum mem_state live_page_state(struct live *l, const struct map *map, uint64_t a
 	return l->pagemap_fd < 0 ? MEM_BYTES : look(l, map, kind, addr, ret_end);
 }
 
+bool live_page_touched(struct live *l, const struct map *map, uint64_t addr, uint64_t *ret_end)
+{
+	*ret_end = map->end;
+	return l->pagemap_fd >= 0 && look(l, map, KIND_ANONYMOUS, addr, ret_end) == MEM_BYTES;
+}
+
 int live_pages_init(struct live *l, struct err *e)
 {
 	struct page_cache *c = &l->pages;
