@@ -35,7 +35,6 @@ struct tracee {
 	enum tracee_state state;
 	int signal;       /* it stands before the delivery of this signal, which detach passes on */
 	bool interrupted; /* PTRACE_INTERRUPT was asked for */
-	bool repaired;    /* its system call was set to restart */
 	bool taken;       /* its facts are those of the snapshot */
 	bool complete;    /* live_complete was there */
 	bool parent;      /* it has children, and is in a call that a stop makes fail */
@@ -219,14 +218,12 @@ bool live_get_regs(pid_t tid, struct user_regs_struct *regs);
 bool live_set_regs(pid_t tid, const struct user_regs_struct *regs);
 /* By what is known before the stop: is it in a call of that kind? */
 bool live_may_see_eintr(const struct tracee *t);
-/* Sets a system call that the stop made fail with EINTR to restart, as soon as the thread stands:
- * if this program dies before, the target sees the EINTR. */
-void live_repair_restart(struct live *l, struct tracee *t);
-/* Takes it back if a signal with a handler came meanwhile: that one's EINTR is the target's own. */
-void live_recheck_restart(struct live *l, struct tracee *t);
-/* The signals pending for a stopped thread (shared: for its process), a bit each from signal 1 on.
- */
-uint64_t live_pending_signals(pid_t tid, bool shared);
+/* Leaves it to the kernel whether a system call that the stop made fail with EINTR restarts: unless
+ * a handler is to run. As soon as the thread stands: if this program dies before, the target sees
+ * the EINTR. */
+void live_repair_restart(struct tracee *t);
+/* The signals pending for a stopped thread alone, a bit each from signal 1 on. */
+uint64_t live_pending_signals(pid_t tid);
 
 /* --- live_reap.c; only from the tracer thread --- */
 /* Makes the target wait for its children that are zombies because of us. */

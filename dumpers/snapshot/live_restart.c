@@ -13,7 +13,11 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 
-enum { SYSCALL_INSTRUCTION_LEN = 2 }; /* 0f 05 */
+/* linux/errno.h: what a call says to the kernel's own way out of it, where the thread stands. When
+ * it goes on, the kernel makes EINTR of it if a handler is to run first, and else lets the call run
+ * again (arch/x86/kernel/signal.c, arch_do_signal_or_restart): whatever comes until then, and
+ * whether we are there to see it or not. */
+enum { ERESTARTNOHAND = 514 };
 
 /* Not connect (a second one answers EALREADY) and not close (the descriptor is gone). */
 static bool fails_with_eintr(uint64_t nr)
@@ -38,12 +42,9 @@ bool live_may_see_eintr(const struct tracee *t)
 	return t->facts.in_syscall && fails_with_eintr(t->facts.syscall_nr);
 }
 
-uint64_t live_pending_signals(pid_t tid, bool shared)
+uint64_t live_pending_signals(pid_t tid)
 {
-	struct __ptrace_peeksiginfo_args args = {
-	    .flags = shared ? PTRACE_PEEKSIGINFO_SHARED : 0,
-	    .nr = 16,
-	};
+	struct __ptrace_peeksiginfo_args args = {.nr = 16};
 	siginfo_t infos[16];
 	uint64_t pending = 0;
 	long n;
@@ -56,21 +57,6 @@ uint64_t live_pending_signals(pid_t tid, bool shared)
 		if (args.off > 4096) break;
 	}
 	return pending;
-}
-
-/* Is a signal with a handler about to be delivered to this thread? Then EINTR is deserved. */
-static bool handler_will_run(struct live *l, const struct tracee *t)
-{
-	uint64_t delivered = t->signal ? (uint64_t)1 << (t->signal - 1) : 0;
-	uint64_t pending = live_pending_signals(t->tid, false) | live_pending_signals(t->tid, true);
-	uint64_t blocked, handled;
-	char status[LIVE_STATUS_MAX];
-
-	if (!delivered && !pending) return false;
-	if (!live_read_task(l, t->tid, "status", status, sizeof(status))) return true;
-	blocked = live_status_hex(status, "SigBlk:");
-	handled = live_status_hex(status, "SigCgt:");
-	return ((delivered | (pending & ~blocked)) & handled) != 0;
 }
 
 bool live_get_regs(pid_t tid, struct user_regs_struct *regs)
@@ -88,7 +74,7 @@ bool live_set_regs(pid_t tid, const struct user_regs_struct *regs)
 	return ptrace(PTRACE_SETREGSET, tid, (void *)(uintptr_t)NT_PRSTATUS, &v) == 0;
 }
 
-void live_repair_restart(struct live *l, struct tracee *t)
+void live_repair_restart(struct tracee *t)
 {
 	struct user_regs_struct regs;
 
@@ -98,22 +84,7 @@ void live_repair_restart(struct live *l, struct tracee *t)
 	else if (!live_get_regs(t->tid, &regs))
 		return;
 	if ((int64_t)regs.orig_rax < 0 || (int64_t)regs.rax != -EINTR) return;
-	if (!fails_with_eintr(regs.orig_rax) || handler_will_run(l, t)) return;
-	regs.rax = regs.orig_rax;
-	regs.rip -= SYSCALL_INSTRUCTION_LEN;
-	/* Else the kernel, which restarts calls itself on the way out, would look at rax again. */
-	regs.orig_rax = (unsigned long long)-1;
-	live_set_regs(t->tid, &regs);
-	t->repaired = true;
-}
-
-void live_recheck_restart(struct live *l, struct tracee *t)
-{
-	struct user_regs_struct regs;
-
-	if (!handler_will_run(l, t) || !live_get_regs(t->tid, &regs)) return;
-	regs.orig_rax = regs.rax;
-	regs.rip += SYSCALL_INSTRUCTION_LEN;
-	regs.rax = (unsigned long long)-EINTR;
+	if (!fails_with_eintr(regs.orig_rax)) return;
+	regs.rax = (unsigned long long)-ERESTARTNOHAND;
 	live_set_regs(t->tid, &regs);
 }

@@ -99,7 +99,7 @@ void live_complete(struct live *l, struct tracee *tracee)
 		t->xstate_len = x.iov_len;
 	read_fpregs(t, tracee->tid);
 	ptrace(PTRACE_GETSIGMASK, tracee->tid, (void *)sizeof(t->sighold), &t->sighold);
-	t->sigpend = live_pending_signals(tracee->tid, false);
+	t->sigpend = live_pending_signals(tracee->tid);
 	if (tracee->signal) {
 		t->cursig = tracee->signal;
 		ptrace(PTRACE_GETSIGINFO, tracee->tid, NULL, (void *)t->siginfo);
@@ -145,7 +145,7 @@ void live_poll_tracee(struct live *l, struct tracee *t)
 	t->taken = true;
 	if (ptrace(PTRACE_GETREGSET, t->tid, (void *)(uintptr_t)NT_PRSTATUS, &gregs) == 0)
 		t->facts.gregs_len = gregs.iov_len;
-	live_repair_restart(l, t);
+	live_repair_restart(t);
 	regs_derive(regs_layout(l->base.e_machine), &t->facts);
 }
 
@@ -380,19 +380,18 @@ static void catch_latecomer(struct live *l, struct tracee *t)
 	int r = look_for_stop(t);
 
 	if (r < 0) t->state = TRACEE_GONE;
-	if (r > 0) live_repair_restart(l, t);
+	if (r > 0) live_repair_restart(t);
 }
 
 static void detach(struct live *l, struct tracee *t)
 {
 	if (t->state == TRACEE_STUCK || t->state == TRACEE_SEIZED) catch_latecomer(l, t);
 	if (t->state != TRACEE_STOPPED) return;
-	if (t->repaired) live_recheck_restart(l, t);
 	if (ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(uintptr_t)t->signal) < 0)
 		waitpid(t->tid, NULL, __WALL | WNOHANG);
 	t->state = TRACEE_KNOWN;
 	t->signal = 0;
-	t->interrupted = t->repaired = false;
+	t->interrupted = false;
 }
 
 enum { TURNS = 3 };
