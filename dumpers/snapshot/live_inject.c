@@ -191,6 +191,9 @@ int live_inject_score(struct live *l, const struct tracee *t)
 	if (!live_get_regs(t->tid, &regs) || regs.cs != USER_CS) return -1;
 	if ((int64_t)regs.orig_rax < 0) return in_rseq_section(l, t->tid) ? -1 : 1;
 	result = (int64_t)regs.rax;
+	/* Those that were made to restart (live_restart.c) come last: they need it as soon as the
+	 * thread stands again, too. */
+	if (result == -514 && live_may_see_eintr(t)) return 1;
 	if (result == -512 || result == -513 || result == -514) return 4;
 	return result == -516 ? 2 : 3;
 }
