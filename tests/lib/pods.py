@@ -48,6 +48,10 @@ def main_process(cluster, pod_object, command, container=None):
     return found[min(found)]
 
 
+class Gone(Exception):
+    """The target has ended: waiting for it makes no sense. Says how, and what it printed."""
+
+
 class CapturePod:
     """A pod whose container runs one of tests/targets as its first process, and what it looked like
     before anything was done to it."""
@@ -87,9 +91,18 @@ class CapturePod:
     def assert_runs_freely(self):
         """No thread is stopped, and nobody traces it."""
         states = self.thread_states()
-        assert states and not set(states.values()) & set("tTX"), states
+        if not states:
+            raise Gone(f"{self.name} has ended: {self.ended_how()}\n{self.log()}")
+        assert not set(states.values()) & set("tTX"), states
         assert states.get(self.pid) != "Z", states
         assert self.tracer() == 0, f"{self.name} is traced by {self.tracer()}"
+
+    def ended_how(self):
+        """What the kubelet says about the end of the container, once it has noticed."""
+        def terminated():
+            statuses = self.cluster.get("pod", self.name, self.namespace)["status"]
+            return statuses["containerStatuses"][0]["state"].get("terminated")
+        return wait_until(terminated, f"end of {self.name}", interval=0.2)
 
     def await_runs_freely(self, timeout=GONE_TIMEOUT_S):
         def free():
