@@ -17,8 +17,7 @@
 enum { COPY_CHUNK = 1 << 20 };
 
 struct dac_client {
-	dac_read_fn read;
-	void *read_ctx;
+	struct dac_view view;
 	uint64_t timeout_ns;
 	pid_t pid; /* 0: ended and waited for */
 	int fd;
@@ -104,14 +103,13 @@ static int start(struct dac_client *c, struct blob *library, struct err *e)
 	return r;
 }
 
-int dac_client_new(struct blob *library, dac_read_fn read, void *ctx, uint64_t timeout_ns,
+int dac_client_new(struct blob *library, const struct dac_view *view, uint64_t timeout_ns,
 		   struct dac_client **ret, struct err *e)
 {
 	struct dac_client *c = calloc(1, sizeof(*c));
 	if (!c) return err_set(e, ERR_NO_MEMORY, "no memory");
 	c->fd = -1;
-	c->read = read;
-	c->read_ctx = ctx;
+	c->view = *view;
 	c->timeout_ns = timeout_ns;
 	int r = start(c, library, e);
 	if (r)
@@ -217,18 +215,27 @@ static int serve_read(struct dac_client *c, uint64_t address, struct err *e)
 	if (address % DAC_BLOCK) return err_set(e, ERR_PROTOCOL, "an odd read");
 	if (address > UINT64_MAX - DAC_BLOCK) {
 		pages = 0;
-	} else if (!c->read(c->read_ctx, address, block, DAC_BLOCK, NULL)) {
+	} else if (!c->view.read(c->view.ctx, address, block, DAC_BLOCK, NULL)) {
 		pages = (1u << DAC_BLOCK / DAC_PAGE) - 1;
 	} else {
 		for (unsigned int i = 0; i < DAC_BLOCK / DAC_PAGE; i++) {
 			uint8_t *page = block + (size_t)i * DAC_PAGE;
-			if (!c->read(c->read_ctx, address + i * DAC_PAGE, page, DAC_PAGE, NULL))
+			if (!c->view.read(c->view.ctx, address + i * DAC_PAGE, page, DAC_PAGE,
+					  NULL))
 				pages |= 1u << i;
 			else
 				memset(page, 0, DAC_PAGE);
 		}
 	}
 	int r = dac_send(c->fd, DAC_BYTES, pages, block, DAC_BLOCK, e);
+	return r == -ERR_GONE ? say_gone(c, e) : r;
+}
+
+static int serve_registers(struct dac_client *c, uint64_t tid, struct err *e)
+{
+	struct dac_wire_registers registers;
+	bool known = tid <= INT32_MAX && c->view.registers(c->view.ctx, (uint32_t)tid, &registers);
+	int r = dac_send(c->fd, DAC_REGISTERS, 0, &registers, known ? sizeof(registers) : 0, e);
 	return r == -ERR_GONE ? say_gone(c, e) : r;
 }
 
@@ -267,6 +274,10 @@ static int exchange(struct dac_client *c, enum dac_message question, uint64_t ar
 		if (r) return r;
 		if (header.message == DAC_READ && !header.len) {
 			r = serve_read(c, header.argument, e);
+			continue;
+		}
+		if (header.message == DAC_READ_REGISTERS && !header.len) {
+			r = serve_registers(c, header.argument, e);
 			continue;
 		}
 		if ((header.message != DAC_ANSWER && header.message != DAC_FAILED) ||

@@ -13,14 +13,23 @@
 /* Fills exactly len bytes of the target's memory, or fails. */
 typedef int (*dac_read_fn)(void *ctx, uint64_t address, void *data, size_t len, struct err *e);
 
+/* The registers of a thread; false where they are not known. */
+typedef bool (*dac_registers_fn)(void *ctx, uint32_t tid, struct dac_wire_registers *ret);
+/* The target as the library may see it. */
+struct dac_view {
+	dac_read_fn read;
+	dac_registers_fn registers;
+	void *ctx; /* borrowed */
+};
+
 struct dac_client;
 enum { DAC_LIBRARY_MAX = 256 << 20 };
 /*
- * Copies the library into memory of its own and starts the process; ctx stays borrowed.
- * timeout_ns: for each question, until its answer is there. -ERR_LIMIT for a library beyond
- * DAC_LIBRARY_MAX bytes, -ERR_UNSUPPORTED where no such process can be had.
+ * Copies the library into memory of its own and starts the process. timeout_ns: for each question,
+ * until its answer is there. -ERR_LIMIT for a library beyond DAC_LIBRARY_MAX bytes,
+ * -ERR_UNSUPPORTED where no such process can be had.
  */
-int dac_client_new(struct blob *library, dac_read_fn read, void *ctx, uint64_t timeout_ns,
+int dac_client_new(struct blob *library, const struct dac_view *view, uint64_t timeout_ns,
 		   struct dac_client **ret, struct err *e);
 /* Ends the process and waits for it. NULL-safe. */
 void dac_client_free(struct dac_client *c);

@@ -27,6 +27,12 @@ void *dac_target(uint64_t runtime_base);
 /* How many reads found nothing. */
 uint64_t dac_target_failures(void);
 
+/*
+ * dac_context.c: a CONTEXT of x86-64 (winnt.h) with control, integer and segment registers; the
+ * rest of its size bytes is zero. False if size is too small for them.
+ */
+bool dac_context_fill(const struct dac_wire_registers *registers, uint8_t *ret, uint32_t size);
+
 /* dac_load.c: what the library gave. */
 struct dac {
 	void *process, *sos;

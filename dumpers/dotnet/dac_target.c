@@ -123,6 +123,20 @@ static hresult get_runtime_base(void *self, uint64_t *ret)
 	*ret = base_of_runtime;
 	return HR_OK;
 }
+static hresult get_thread_context(void *self, uint32_t tid, uint32_t flags, uint32_t size,
+				  uint8_t *ret)
+{
+	struct dac_header header;
+	struct dac_wire_registers registers;
+	if (dac_send(DAC_SOCKET_FD, DAC_READ_REGISTERS, tid, NULL, 0, NULL) ||
+	    dac_receive_header(DAC_SOCKET_FD, &header, NULL) || header.message != DAC_REGISTERS)
+		_exit(1);
+	if (!header.len) return HR_FAIL;
+	if (header.len != sizeof(registers) ||
+	    dac_receive(DAC_SOCKET_FD, &registers, sizeof(registers), NULL))
+		_exit(1);
+	return dac_context_fill(&registers, ret, size) ? HR_OK : HR_FAIL;
+}
 /* Arguments stay with the caller in this ABI, so one function stands for all that is not there. */
 static hresult not_there(void *self)
 {
@@ -162,6 +176,7 @@ void *dac_target(uint64_t runtime_base)
 	target_table[TARGET_GET_POINTER_SIZE] = (void *)get_pointer_size;
 	target_table[TARGET_GET_IMAGE_BASE] = (void *)get_image_base;
 	target_table[TARGET_READ] = (void *)read_virtual;
+	target_table[TARGET_THREAD_CONTEXT] = (void *)get_thread_context;
 	locator_table[LOCATOR_GET_RUNTIME_BASE] = (void *)get_runtime_base;
 	return &target;
 }

@@ -24,6 +24,10 @@ enum dac_message {
 	DAC_READ,   /* argument: address, a multiple of DAC_BLOCK -> DAC_BYTES */
 	/* To it: argument has a bit for each DAC_PAGE that is there, then DAC_BLOCK bytes. */
 	DAC_BYTES,
+	/* From it. argument: a thread's id, as the target's pid namespace has it -> DAC_REGISTERS
+	 */
+	DAC_READ_REGISTERS,
+	DAC_REGISTERS, /* to it: dac_wire_registers, or nothing where they are not known */
 };
 struct dac_header {
 	uint32_t message; /* enum dac_message */
@@ -41,6 +45,12 @@ enum {
 	/* Descriptors of the process that holds the DAC. */
 	DAC_SOCKET_FD = 3,
 	DAC_LIBRARY_FD = 4,
+};
+
+/* The words of the note NT_PRSTATUS of x86-64: struct user_regs_struct, sys/user.h. */
+enum { DAC_REGISTER_COUNT = 27 };
+struct dac_wire_registers {
+	uint64_t v[DAC_REGISTER_COUNT];
 };
 
 struct dac_wire_start {

@@ -61,9 +61,20 @@ static int read_target(void *ctx, uint64_t address, void *data, size_t len, stru
 	return dotnet_read(ctx, address, data, len, e);
 }
 
+static bool read_registers(void *ctx, uint32_t tid, struct dac_wire_registers *ret)
+{
+	const struct dotnet *d = ctx;
+	const struct snapshot *s = modules_snapshot(d->modules);
+	const struct snapshot_thread *thread = snapshot_find_thread(s, (pid_t)tid);
+	if (!thread || thread->gregs_len != sizeof(*ret)) return false;
+	memcpy(ret, thread->gregs, sizeof(*ret));
+	return true;
+}
+
 static int open_dotnet(struct dotnet *d, struct err *e)
 {
 	_cleanup_blob_ struct blob *library = NULL;
+	const struct dac_view view = {read_target, read_registers, d};
 	const struct module *runtime = find_runtime(d->modules);
 	if (!runtime) {
 		err_set(e, ERR_NOT_FOUND,
@@ -75,7 +86,7 @@ static int open_dotnet(struct dotnet *d, struct err *e)
 		return err_set(e, ERR_UNSUPPORTED, ".NET is read on x86-64 only");
 	int r = open_library(d, runtime, &library, e);
 	if (!r) r = check_library(d, runtime, library, e);
-	if (!r) r = dac_client_new(library, read_target, d, d->config.timeout_ns, &d->client, e);
+	if (!r) r = dac_client_new(library, &view, d->config.timeout_ns, &d->client, e);
 	if (!r) r = dotnet_ask(d, DAC_ASK_START, runtime->header, sizeof(d->start), e);
 	if (r == -ERR_CORRUPT && !modules_file(d->modules, runtime, NULL))
 		err_hint(e, "The file of %s is not at hand either, and most of it is in no core.",
