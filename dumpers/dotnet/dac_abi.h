@@ -55,9 +55,21 @@ enum {
 
 /* Entries of what the DAC is. */
 enum {
+	PROCESS_TASK_BY_THREAD = 7,
+	TASK_STACK_WALK = 11,
+	WALK_CONTEXT = 3,
+	WALK_NEXT = 5,
+	WALK_FRAME = 8,
+	WALK_REQUEST = 9,
+	FRAME_METHOD = 11,
+	METHOD_IL_OFFSETS = 12,
+	ENUM_NEXT = 6,
 	SOS_THREAD_STORE = 3,
 	SOS_MODULE_DATA = 13,
 	SOS_THREAD = 17,
+	SOS_METHOD_AT = 21,
+	SOS_METHOD_NAME = 22,
+	SOS_METHOD_OF_FRAME = 23,
 	SOS_OBJECT = 33,
 	SOS_TYPE_NAME = 36,
 	SOS_TYPE = 37,
@@ -70,6 +82,7 @@ enum {
 	SOS_HEAP_STATIC = 49,
 	SOS_SEGMENT = 50,
 	SOS_DOMAIN_MODULE = 57, /* before .NET 9: where a module's statics are */
+	SOS_HANDLES = 61,
 	SOS_GLOBALS = 70,
 	SOS8_GENERATION_COUNT = 3,
 	SOS8_GENERATIONS = 4,
@@ -145,6 +158,10 @@ enum { DAC_SEGMENT_READ_ONLY = 1 };
 struct dac_globals {
 	uint64_t array, string, object, exception, free;
 };
+struct dac_handle {
+	uint64_t domain, address, secondary;
+	uint32_t type, strong, references, other_references, pegged;
+};
 struct dac_domain_module {
 	uint64_t domain, id, class_data, dynamic, gc_statics, other_statics;
 };
@@ -160,6 +177,7 @@ static_assert(sizeof(struct dac_heap) == 0x120, "DacpGcHeapDetails");
 static_assert(sizeof(struct dac_heap_kind) == 0x10, "DacpGcHeapData");
 static_assert(sizeof(struct dac_segment) == 0x58, "DacpHeapSegmentData");
 static_assert(sizeof(struct dac_globals) == 0x28, "DacpUsefulGlobalsData");
+static_assert(sizeof(struct dac_handle) == 0x30, "SOSHandleData");
 static_assert(sizeof(struct dac_domain_module) == 0x30, "DacpDomainLocalModuleData");
 
 #endif

@@ -24,6 +24,8 @@ int dac_receive(int fd, void *data, size_t len, struct err *e);
 
 /* dac_target.c: the object that the DAC reads the target by. */
 void *dac_target(uint64_t runtime_base);
+/* Exactly len bytes of it. */
+bool dac_target_read(uint64_t address, void *data, uint32_t len);
 /* How many reads found nothing. */
 uint64_t dac_target_failures(void);
 
@@ -46,6 +48,12 @@ int dac_load(uint64_t runtime_base, struct dac *ret, hresult *ret_hr, struct err
 int dac_answer(struct dac *dac, const struct dac_header *question, struct buf *ret, hresult *ret_hr,
 	       struct err *e);
 int dac_answer_heap(struct dac *dac, struct buf *ret, hresult *ret_hr, struct err *e);
+/* dac_answer_stack.c */
+int dac_answer_stack(struct dac *dac, uint64_t tid, struct buf *ret, hresult *ret_hr,
+		     struct err *e);
+int dac_answer_thread_objects(struct dac *dac, struct buf *ret, hresult *ret_hr, struct err *e);
+/* dac_answer.c: appends a name by its entry of ISOSDacInterface; without a name, nothing. */
+int dac_append_name(struct dac *dac, int slot, uint64_t address, struct buf *ret, struct err *e);
 
 static inline int dac_refused(hresult hr, const char *what, hresult *ret_hr, struct err *e)
 {

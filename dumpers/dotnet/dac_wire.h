@@ -18,6 +18,9 @@ enum dac_message {
 	DAC_ASK_FIELDS,    /* of a method table, its own -> dac_wire_field... */
 	DAC_ASK_MODULE,    /* -> dac_wire_module, then its path in UTF-8 */
 	DAC_ASK_ARRAY,     /* an object -> dac_wire_array */
+	DAC_ASK_STACK,     /* of a thread, by os_id -> dac_wire_frame..., innermost first */
+	DAC_ASK_METHOD,    /* a method's descriptor -> its name and parameters' types in UTF-8 */
+	DAC_ASK_THREAD_OBJECTS, /* -> address of each System.Threading.Thread that a handle has */
 	/* From the other side. */
 	DAC_ANSWER,
 	DAC_FAILED, /* argument: its hresult; text: what failed */
@@ -41,6 +44,7 @@ enum {
 	DAC_NAME_MAX = 16 << 10, /* bytes of a type's name or a path */
 	DAC_FIELDS_MAX = 1 << 14,
 	DAC_THREADS_MAX = 1 << 17,
+	DAC_FRAMES_MAX = 1 << 12, /* of a thread */
 	DAC_RANGES_MAX = 1 << 16,
 	/* Descriptors of the process that holds the DAC. */
 	DAC_SOCKET_FD = 3,
@@ -59,7 +63,20 @@ struct dac_wire_start {
 	uint8_t reserved[7];
 };
 struct dac_wire_thread {
-	uint32_t id, os_id;
+	uint32_t id, os_id;        /* os_id 0: it has ended */
+	uint64_t address;          /* of the runtime's own thread */
+	uint64_t exception_handle; /* of the exception that it handles; 0: none */
+};
+/*
+ * A frame of managed code, or a mark that the runtime leaves on the stack where it goes from
+ * managed code to its own (pc 0): sp is then where the mark is.
+ */
+struct dac_wire_frame {
+	uint64_t pc, sp;
+	uint64_t method; /* its descriptor; 0: none */
+	int32_t
+	    il_offset; /* of the code at pc, or of the call that it is the return of; < 0: none */
+	uint32_t reserved;
 };
 struct dac_wire_heap {
 	uint32_t server, valid, heap_count;

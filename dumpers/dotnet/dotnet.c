@@ -155,11 +155,22 @@ static struct blob *file_of_map(struct dotnet *d, const struct map *map)
 	return file->blob;
 }
 
+/* What can be written may differ from the file, where nobody knows that it was not. */
+static bool is_as_in_file(struct dotnet *d, const struct map *map, uint64_t address, size_t len)
+{
+	enum mem_state state;
+	if (!(map->prot & PROT_WRITE)) return true;
+	uint64_t end =
+	    snapshot_extent(modules_snapshot(d->modules), address, address + len, &state);
+	return state == MEM_FILE && end >= address + len;
+}
+
 static int read_from_file(struct dotnet *d, uint64_t address, void *data, size_t len)
 {
 	const struct map *map = maps_find(&modules_snapshot(d->modules)->maps, address);
 	uint64_t offset;
-	if (!map || map->name[0] != '/' || (map->prot & PROT_WRITE) || len > map->end - address)
+	if (!map || map->name[0] != '/' || len > map->end - address ||
+	    !is_as_in_file(d, map, address, len))
 		return -ERR_NOT_FOUND;
 	struct blob *file = file_of_map(d, map);
 	if (!file || add_overflows(map->offset, address - map->start, &offset))
