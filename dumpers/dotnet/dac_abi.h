@@ -34,6 +34,7 @@ struct guid {
 #define GUID_RUNTIME_LOCATOR  {0xb760bf44, 0x9377, 0x4597, {0x8b, 0xe7, 0x58, 0x08, 0x3b, 0xdc, 0x51, 0x46}}
 #define GUID_PROCESS          {0x5c552ab6, 0xfc09, 0x4cb3, {0x8e, 0x36, 0x22, 0xfa, 0x03, 0xc7, 0x98, 0xb7}}
 #define GUID_SOS              {0x436f00f2, 0xb42a, 0x4b9f, {0x87, 0x0c, 0xe7, 0x3d, 0xb6, 0x6a, 0xe9, 0x30}}
+#define GUID_SOS6             {0x11206399, 0x4b66, 0x4edb, {0x98, 0xea, 0x85, 0x65, 0x4e, 0x59, 0xad, 0x45}}
 #define GUID_SOS8             {0xc12f35a9, 0xe55c, 0x4520, {0xa8, 0x94, 0xb3, 0xdc, 0x51, 0x65, 0xdf, 0xce}}
 #define GUID_SOS12            {0x1b93bacc, 0x8ca4, 0x432d, {0x94, 0x3a, 0x3e, 0x6e, 0x7e, 0xc0, 0xb0, 0xa3}}
 #define GUID_SOS14            {0x9aa22aca, 0x6dc6, 0x4a0c, {0xb4, 0xe0, 0x70, 0xd2, 0x41, 0x6b, 0x98, 0x37}}
@@ -63,9 +64,12 @@ enum {
 	WALK_REQUEST = 9,
 	FRAME_METHOD = 11,
 	METHOD_IL_OFFSETS = 12,
-	ENUM_NEXT = 6,
 	SOS_THREAD_STORE = 3,
+	SOS_DOMAINS = 5,
+	SOS_ASSEMBLIES = 9,
 	SOS_MODULE_DATA = 13,
+	SOS_MODULE_TYPES = 14,
+	SOS_MODULES = 15,
 	SOS_THREAD = 17,
 	SOS_METHOD_AT = 21,
 	SOS_METHOD_NAME = 22,
@@ -84,11 +88,18 @@ enum {
 	SOS_DOMAIN_MODULE = 57, /* before .NET 9: where a module's statics are */
 	SOS_HANDLES = 61,
 	SOS_GLOBALS = 70,
+	SOS_STACK_REFERENCES = 79,
+	SOS6_COLLECTIBLE = 3,
 	SOS8_GENERATION_COUNT = 3,
 	SOS8_GENERATIONS = 4,
+	SOS8_FINALIZATION = 5,
 	SOS8_GENERATIONS_SERVER = 6,
+	SOS8_FINALIZATION_SERVER = 7,
 	SOS12_ALLOCATION_CONTEXT = 3,
 	SOS14_STATIC_BASE = 3,
+	SOS14_THREAD_STATIC_BASE = 4,
+	ENUM_RELEASE = 2, /* of what lists handles or references of a stack */
+	ENUM_NEXT = 6,
 };
 
 struct dac_thread_store {
@@ -158,10 +169,23 @@ enum { DAC_SEGMENT_READ_ONLY = 1 };
 struct dac_globals {
 	uint64_t array, string, object, exception, free;
 };
-struct dac_handle {
-	uint64_t domain, address, secondary;
-	uint32_t type, strong, references, other_references, pegged;
+struct dac_collectible {
+	uint64_t loader_handle;
+	uint32_t is_collectible;
 };
+struct dac_handle {
+	uint64_t domain, handle, secondary;
+	uint32_t type, strong, count, other_count, pegged;
+};
+struct dac_stack_reference {
+	uint32_t has_register;
+	int32_t reg, offset;
+	uint64_t address, object;
+	uint32_t flags;
+	int32_t source_kind; /* 0: source is an address of code, else of a frame */
+	uint64_t source, stack_pointer;
+};
+enum { DAC_REFERENCE_INTERIOR = 1 };
 struct dac_domain_module {
 	uint64_t domain, id, class_data, dynamic, gc_statics, other_statics;
 };
@@ -177,7 +201,9 @@ static_assert(sizeof(struct dac_heap) == 0x120, "DacpGcHeapDetails");
 static_assert(sizeof(struct dac_heap_kind) == 0x10, "DacpGcHeapData");
 static_assert(sizeof(struct dac_segment) == 0x58, "DacpHeapSegmentData");
 static_assert(sizeof(struct dac_globals) == 0x28, "DacpUsefulGlobalsData");
+static_assert(sizeof(struct dac_collectible) == 0x10, "DacpMethodTableCollectibleData");
 static_assert(sizeof(struct dac_handle) == 0x30, "SOSHandleData");
+static_assert(sizeof(struct dac_stack_reference) == 0x38, "SOSStackRefData");
 static_assert(sizeof(struct dac_domain_module) == 0x30, "DacpDomainLocalModuleData");
 
 #endif

@@ -52,6 +52,16 @@ static int get_type(struct dac *dac, uint64_t address, struct dac_type *ret, hre
 	return hr < 0 ? dac_refused(hr, "no such type", ret_hr, e) : 0;
 }
 
+/* An object of a type that can be unloaded keeps all of its assembly alive, by no field of its. */
+static uint64_t find_loader(struct dac *dac, uint64_t type)
+{
+	struct dac_collectible data = {0};
+	if (!dac->sos6 || DAC_CALL(dac->sos6, SOS6_COLLECTIBLE, uint64_t,
+				   struct dac_collectible *)(dac->sos6, type, &data) < 0)
+		return 0;
+	return data.is_collectible ? data.loader_handle : 0;
+}
+
 static int answer_type(struct dac *dac, uint64_t address, struct buf *ret, hresult *ret_hr,
 		       struct err *e)
 {
@@ -63,7 +73,9 @@ static int answer_type(struct dac *dac, uint64_t address, struct buf *ret, hresu
 					     .base_size = type.base_size,
 					     .component_size = type.component_size,
 					     .token = type.token,
-					     .is_free = type.is_free != 0};
+					     .is_free = type.is_free != 0,
+					     .loader_handle = find_loader(dac, address),
+					     .has_references = type.has_pointers != 0};
 	r = buf_append(ret, &record, sizeof(record), e);
 	return r ? r : dac_append_name(dac, SOS_TYPE_NAME, address, ret, e);
 }
@@ -72,7 +84,9 @@ static int answer_type(struct dac *dac, uint64_t address, struct buf *ret, hresu
 struct static_bases {
 	uint64_t references, numbers;
 };
-static struct static_bases find_statics(struct dac *dac, uint64_t address, uint64_t module)
+/* Before .NET 9 those of a type with arguments are elsewhere, and not told. */
+static struct static_bases find_statics(struct dac *dac, uint64_t address,
+					const struct dac_type *type)
 {
 	struct static_bases bases = {0};
 	struct dac_domain_module domain = {0};
@@ -81,8 +95,9 @@ static struct static_bases find_statics(struct dac *dac, uint64_t address, uint6
 		(dac->sos14, address, &bases.numbers, NULL);
 		DAC_CALL(dac->sos14, SOS14_STATIC_BASE, uint64_t, uint64_t *, uint64_t *)
 		(dac->sos14, address, NULL, &bases.references);
-	} else if (DAC_CALL(dac->sos, SOS_DOMAIN_MODULE, uint64_t,
-			    struct dac_domain_module *)(dac->sos, module, &domain) >= 0) {
+	} else if (!type->dynamic &&
+		   DAC_CALL(dac->sos, SOS_DOMAIN_MODULE, uint64_t,
+			    struct dac_domain_module *)(dac->sos, type->module, &domain) >= 0) {
 		bases.references = domain.gc_statics;
 		bases.numbers = domain.other_statics;
 	}
@@ -115,19 +130,16 @@ static int count_fields(struct dac *dac, uint64_t address, struct dac_type_field
 			struct dac_type_fields *)(dac->sos, address, ret);
 }
 
-static int answer_fields(struct dac *dac, uint64_t address, struct buf *ret, hresult *ret_hr,
-			 struct err *e)
+int dac_each_field(struct dac *dac, uint64_t address, const struct dac_type *type, dac_field_fn fn,
+		   void *ctx, hresult *ret_hr, struct err *e)
 {
-	struct dac_type type;
 	struct dac_type_fields own, inherited;
-	int r = get_type(dac, address, &type, ret_hr, e);
-	if (r) return r;
 	hresult hr = count_fields(dac, address, &own);
-	if (hr >= 0) hr = count_fields(dac, type.parent, &inherited);
+	if (hr >= 0) hr = count_fields(dac, type->parent, &inherited);
 	if (hr < 0) return dac_refused(hr, "no fields", ret_hr, e);
 	struct static_bases bases = {0};
-	if (own.statics) bases = find_statics(dac, address, type.module);
-	int count = own.instance - inherited.instance + own.statics;
+	if (own.statics) bases = find_statics(dac, address, type);
+	int count = own.instance - inherited.instance + own.statics, r = 0;
 	uint64_t at = own.first;
 	for (int i = 0; at && i < MIN(count, DAC_FIELDS_MAX) && !r; i++) {
 		struct dac_field field = {0};
@@ -135,10 +147,23 @@ static int answer_fields(struct dac *dac, uint64_t address, struct buf *ret, hre
 										 &field);
 		if (hr < 0) return dac_refused(hr, "no such field", ret_hr, e);
 		const struct dac_wire_field record = wire_field(&field, &bases);
-		r = buf_append(ret, &record, sizeof(record), e);
+		r = fn(ctx, &record, e);
 		at = field.next;
 	}
 	return r;
+}
+
+static int append_field(void *ctx, const struct dac_wire_field *field, struct err *e)
+{
+	return buf_append(ctx, field, sizeof(*field), e);
+}
+
+static int answer_fields(struct dac *dac, uint64_t address, struct buf *ret, hresult *ret_hr,
+			 struct err *e)
+{
+	struct dac_type type;
+	int r = get_type(dac, address, &type, ret_hr, e);
+	return r ? r : dac_each_field(dac, address, &type, append_field, ret, ret_hr, e);
 }
 
 static int answer_module(struct dac *dac, uint64_t address, struct buf *ret, hresult *ret_hr,
@@ -170,6 +195,16 @@ static int answer_array(struct dac *dac, uint64_t address, struct buf *ret, hres
 	return buf_append(ret, &record, sizeof(record), e);
 }
 
+static int answer_method(struct dac *dac, uint64_t code, struct buf *ret, hresult *ret_hr,
+			 struct err *e)
+{
+	uint64_t method = 0;
+	hresult hr =
+	    DAC_CALL(dac->sos, SOS_METHOD_AT, uint64_t, uint64_t *)(dac->sos, code, &method);
+	if (hr < 0) return dac_refused(hr, "no such method", ret_hr, e);
+	return dac_append_name(dac, SOS_METHOD_NAME, method, ret, e);
+}
+
 int dac_answer(struct dac *dac, const struct dac_header *q, struct buf *ret, hresult *ret_hr,
 	       struct err *e)
 {
@@ -186,9 +221,15 @@ int dac_answer(struct dac *dac, const struct dac_header *q, struct buf *ret, hre
 		return answer_module(dac, q->argument, ret, ret_hr, e);
 	case DAC_ASK_ARRAY:
 		return answer_array(dac, q->argument, ret, ret_hr, e);
+	case DAC_ASK_HANDLES:
+	case DAC_ASK_STATICS:
 	case DAC_ASK_STACK:
-		return dac_answer_stack(dac, q->argument, ret, ret_hr, e);
+		return dac_answer_roots(dac, q, ret, ret_hr, e);
 	case DAC_ASK_METHOD:
+		return answer_method(dac, q->argument, ret, ret_hr, e);
+	case DAC_ASK_FRAMES:
+		return dac_answer_stack(dac, q->argument, ret, ret_hr, e);
+	case DAC_ASK_METHOD_NAME:
 		return dac_append_name(dac, SOS_METHOD_NAME, q->argument, ret, e);
 	case DAC_ASK_THREAD_OBJECTS:
 		return dac_answer_thread_objects(dac, ret, ret_hr, e);

@@ -185,3 +185,30 @@ int dac_answer_heap(struct dac *dac, struct buf *ret, hresult *ret_hr, struct er
 	buf_done(&a.skips);
 	return r;
 }
+
+bool dac_finalizer_queue(struct dac *dac, uint64_t heap, const struct dac_heap *details,
+			 uint64_t ret[static QUEUE_PARTS_MAX], uint32_t *ret_count)
+{
+	void *sos8 = dac->sos8;
+	uint32_t count = 0, needed = 0;
+	hresult hr = HR_FAIL;
+	/* Without the newer interface there are four generations and two parts behind them. */
+	if (!sos8) {
+		for (uint32_t i = 0; i < 6; i++)
+			ret[i] = details->finalization[i];
+		*ret_count = 6;
+		return true;
+	}
+	if (DAC_CALL(sos8, SOS8_GENERATION_COUNT, uint32_t *)(sos8, &count) < 0 ||
+	    count > QUEUE_PARTS_MAX - 2)
+		return false;
+	count += 2;
+	if (heap)
+		hr = DAC_CALL(sos8, SOS8_FINALIZATION_SERVER, uint64_t, uint32_t, uint64_t *,
+			      uint32_t *)(sos8, heap, count, ret, &needed);
+	else
+		hr = DAC_CALL(sos8, SOS8_FINALIZATION, uint32_t, uint64_t *,
+			      uint32_t *)(sos8, count, ret, &needed);
+	*ret_count = count;
+	return hr >= 0;
+}

@@ -130,7 +130,7 @@ int dac_answer_thread_objects(struct dac *dac, struct buf *ret, hresult *ret_hr,
 			      uint32_t *)(list, HANDLES_AT_ONCE, handles, &count);
 		if (hr < 0 || count > HANDLES_AT_ONCE) break;
 		for (uint32_t i = 0; !r && i < count; i++)
-			r = add_if_thread(dac, seen, handles[i].address, ret, e);
+			r = add_if_thread(dac, seen, handles[i].handle, ret, e);
 	}
 	release(list);
 	free(seen);

@@ -38,16 +38,29 @@ bool dac_context_fill(const struct dac_wire_registers *registers, uint8_t *ret, 
 /* dac_load.c: what the library gave. */
 struct dac {
 	void *process, *sos;
-	void *sos8, *sos12, *sos14; /* NULL: too old for it */
+	void *sos6, *sos8, *sos12, *sos14; /* NULL: too old for it */
 	struct dac_globals globals;
 };
 /* Text of what failed in e; *ret_hr is what the library said, HR_FAIL for no reason of its. */
 int dac_load(uint64_t runtime_base, struct dac *ret, hresult *ret_hr, struct err *e);
 
-/* dac_answer.c, dac_answer_heap.c: append the records of an answer to ret. */
+/* dac_answer.c, dac_answer_heap.c, dac_answer_roots.c: append the records of an answer to ret. */
 int dac_answer(struct dac *dac, const struct dac_header *question, struct buf *ret, hresult *ret_hr,
 	       struct err *e);
 int dac_answer_heap(struct dac *dac, struct buf *ret, hresult *ret_hr, struct err *e);
+int dac_answer_roots(struct dac *dac, const struct dac_header *question, struct buf *ret,
+		     hresult *ret_hr, struct err *e);
+
+/* Of the heap of that kind at that address (0: the only one), the address in which each of the
+ * parts of the finalizer's queue ends; ret_count: how many there are. False: not to be had. */
+enum { QUEUE_PARTS_MAX = 16 };
+bool dac_finalizer_queue(struct dac *dac, uint64_t heap, const struct dac_heap *details,
+			 uint64_t ret[static QUEUE_PARTS_MAX], uint32_t *ret_count);
+
+/* Fields of the type's own, one after another; what fn returns ends it if it is not 0. */
+typedef int (*dac_field_fn)(void *ctx, const struct dac_wire_field *field, struct err *e);
+int dac_each_field(struct dac *dac, uint64_t type, const struct dac_type *data, dac_field_fn fn,
+		   void *ctx, hresult *ret_hr, struct err *e);
 /* dac_answer_stack.c */
 int dac_answer_stack(struct dac *dac, uint64_t tid, struct buf *ret, hresult *ret_hr,
 		     struct err *e);

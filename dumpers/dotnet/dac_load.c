@@ -44,8 +44,8 @@ static int create(void *library, void *target, void **ret, hresult *ret_hr, stru
 
 int dac_load(uint64_t runtime_base, struct dac *ret, hresult *ret_hr, struct err *e)
 {
-	static const struct guid sos = GUID_SOS, sos8 = GUID_SOS8, sos12 = GUID_SOS12,
-				 sos14 = GUID_SOS14;
+	static const struct guid sos = GUID_SOS, sos6 = GUID_SOS6, sos8 = GUID_SOS8,
+				 sos12 = GUID_SOS12, sos14 = GUID_SOS14;
 	char path[32];
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", DAC_LIBRARY_FD);
 	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -55,6 +55,7 @@ int dac_load(uint64_t runtime_base, struct dac *ret, hresult *ret_hr, struct err
 	if (r) return r;
 	ret->sos = query(ret->process, &sos);
 	if (!ret->sos) return err_set(e, ERR_CORRUPT, "it has no ISOSDacInterface");
+	ret->sos6 = query(ret->process, &sos6);
 	ret->sos8 = query(ret->process, &sos8);
 	ret->sos12 = query(ret->process, &sos12);
 	ret->sos14 = query(ret->process, &sos14);

@@ -18,8 +18,14 @@ enum dac_message {
 	DAC_ASK_FIELDS,    /* of a method table, its own -> dac_wire_field... */
 	DAC_ASK_MODULE,    /* -> dac_wire_module, then its path in UTF-8 */
 	DAC_ASK_ARRAY,     /* an object -> dac_wire_array */
-	DAC_ASK_STACK,     /* of a thread, by os_id -> dac_wire_frame..., innermost first */
-	DAC_ASK_METHOD,    /* a method's descriptor -> its name and parameters' types in UTF-8 */
+	/* Argument: how many records to leave out. As many as DAC_ROOTS_EACH -> there may be more.
+	 */
+	DAC_ASK_HANDLES,     /* and the queue of the finalizer -> dac_wire_root... */
+	DAC_ASK_STATICS,     /* -> dac_wire_root... */
+	DAC_ASK_STACK,       /* of a thread by its id in the system -> dac_wire_root... */
+	DAC_ASK_METHOD,      /* at an address of code -> its name in UTF-8 */
+	DAC_ASK_FRAMES,      /* of a thread, by os_id -> dac_wire_frame..., innermost first */
+	DAC_ASK_METHOD_NAME, /* a method's descriptor -> its name and parameters' types in UTF-8 */
 	DAC_ASK_THREAD_OBJECTS, /* -> address of each System.Threading.Thread that a handle has */
 	/* From the other side. */
 	DAC_ANSWER,
@@ -46,6 +52,7 @@ enum {
 	DAC_THREADS_MAX = 1 << 17,
 	DAC_FRAMES_MAX = 1 << 12, /* of a thread */
 	DAC_RANGES_MAX = 1 << 16,
+	DAC_ROOTS_EACH = 1 << 17,
 	/* Descriptors of the process that holds the DAC. */
 	DAC_SOCKET_FD = 3,
 	DAC_LIBRARY_FD = 4,
@@ -101,6 +108,8 @@ struct dac_wire_type {
 	uint32_t base_size, component_size; /* bytes; of an array or string also per element */
 	uint32_t token;                     /* TypeDef in its module's metadata */
 	uint32_t is_free;
+	uint64_t loader_handle; /* of a type that can be unloaded: of its loader's object; else 0 */
+	uint32_t has_references, reserved;
 };
 struct dac_wire_field {
 	uint64_t type;        /* method table of the field's type, 0 if not loaded */
@@ -110,6 +119,39 @@ struct dac_wire_field {
 	uint32_t offset; /* of an instance field, from the first byte after the method table */
 	uint8_t kind;    /* CorElementType; of an enum that of its numbers */
 	uint8_t is_static, is_thread_static, reserved;
+};
+enum dac_root_kind {
+	DAC_ROOT_STATIC,
+	DAC_ROOT_THREAD_STATIC,
+	DAC_ROOT_STACK,
+	DAC_ROOT_FINALIZER,
+	DAC_ROOT_HANDLE,
+	DAC_ROOT_DEPENDENT, /* keeps object alive as long as what is at slot lives */
+	DAC_ROOT_KINDS,
+};
+/* HandleType (gcinterface.h) of those that keep an object alive. */
+enum {
+	DAC_HANDLE_STRONG = 2,
+	DAC_HANDLE_PINNED = 3,
+	DAC_HANDLE_VARIABLE = 4,
+	DAC_HANDLE_COUNTED = 5,
+	DAC_HANDLE_DEPENDENT = 6,
+	DAC_HANDLE_ASYNC_PINNED = 7,
+	DAC_HANDLE_SIZED = 8,
+};
+/* A reference from outside of the heap into it. */
+struct dac_wire_root {
+	uint64_t slot;    /* address of the reference; of a stack it may be 0: in a register */
+	uint64_t object;  /* of a stack and a dependent handle; of the others it is at slot */
+	uint64_t source;  /* of a static its type; of a stack the code's address, or the frame's */
+	uint64_t module;  /* of a static: its type's */
+	uint32_t token;   /* of a static: its field's */
+	uint32_t thread;  /* its id in the system: of a thread's static, of a stack */
+	uint8_t kind;     /* enum dac_root_kind */
+	uint8_t handle;   /* DAC_HANDLE_* */
+	uint8_t in_frame; /* of a stack: source is a frame of the runtime's own */
+	uint8_t interior; /* of a stack: object may be an address within an object */
+	uint8_t reserved[4];
 };
 struct dac_wire_module {
 	uint64_t metadata, metadata_size;

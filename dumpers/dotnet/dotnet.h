@@ -68,6 +68,9 @@ struct dotnet_type {
 	bool is_free, is_string;
 	bool is_value; /* a struct or an enum: its objects are boxed values */
 	bool is_enum;
+	bool has_references;
+	/* Of a collectible assembly: the handle of what its objects keep alive; 0: none. */
+	uint64_t loader_handle;
 	char *name; /* as Type.ToString() has it; "" if the DAC knows none */
 	bool fields_known, element_known;
 	struct dotnet_field *fields; /* its own, without those of base types */
@@ -75,6 +78,8 @@ struct dotnet_type {
 	/* Of an array: its elements, and where the first is in the object. */
 	struct dac_wire_array element;
 	uint32_t element_offset;
+	bool references_known;
+	struct gc_desc *references; /* owned; NULL: not to be had */
 };
 static inline bool dotnet_is_array(const struct dotnet_type *t)
 {

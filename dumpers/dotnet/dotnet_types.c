@@ -16,6 +16,7 @@ static void type_free(struct dotnet_type *t)
 	if (!t) return;
 	free(t->name);
 	free(t->fields);
+	free(t->references);
 	free(t);
 }
 
@@ -106,6 +107,8 @@ static int ask_type(struct dotnet *d, uint64_t address, struct dotnet_type **ret
 	t->module = record.module;
 	t->parent = record.parent;
 	t->token = record.token;
+	t->has_references = record.has_references != 0;
+	t->loader_handle = record.loader_handle;
 	take_sizes(d, &record, t);
 	r = take_name(&d->answer, t, e);
 	if (r)

@@ -23,6 +23,7 @@ enum table {
 enum {
 	SIGNATURE = 0x424a5342,
 	FIELD_LITERAL = 0x40,
+	FIELD_IN_FILE = 0x100,
 	STREAMS_MAX = 16,
 	ROWS_MAX = 1 << 24,
 };
@@ -222,6 +223,12 @@ const char *metadata_field(const struct metadata *m, uint32_t row)
 {
 	const uint8_t *p = row_of(m, T_FIELD, row);
 	return p ? string_at(m, number(p + 2, m->string_size)) : NULL;
+}
+
+bool metadata_field_in_file(const struct metadata *m, uint32_t row)
+{
+	const uint8_t *p = row_of(m, T_FIELD, row);
+	return p && (number(p, 2) & FIELD_IN_FILE);
 }
 
 bool metadata_type(const struct metadata *m, uint32_t row, const char **ret_namespace,

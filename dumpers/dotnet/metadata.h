@@ -17,6 +17,8 @@ void metadata_free(struct metadata *m); /* NULL-safe */
 
 /* The field of that row (the lower 24 bits of its token). NULL: none. Borrowed. */
 const char *metadata_field(const struct metadata *m, uint32_t row);
+/* Is it a static whose value is a piece of the assembly's file? */
+bool metadata_field_in_file(const struct metadata *m, uint32_t row);
 /* Namespace ("" for none) and name of a TypeDef by its row; name without those it is nested in.
  * False: there is none. */
 bool metadata_type(const struct metadata *m, uint32_t row, const char **ret_namespace,

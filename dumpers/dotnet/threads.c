@@ -138,7 +138,7 @@ int dotnet_threads_read(struct dotnet *d, struct dotnet_threads *ret, struct err
 
 int dotnet_frames_read(struct dotnet *d, uint32_t os_id, struct dotnet_frames *ret, struct err *e)
 {
-	int r = dotnet_ask(d, DAC_ASK_STACK, os_id, 0, e);
+	int r = dotnet_ask(d, DAC_ASK_FRAMES, os_id, 0, e);
 	if (r) return r;
 	size_t count = d->answer.len / sizeof(*ret->v);
 	if (d->answer.len % sizeof(*ret->v) || count > DAC_FRAMES_MAX)
@@ -153,7 +153,7 @@ int dotnet_frames_read(struct dotnet *d, uint32_t os_id, struct dotnet_frames *r
 int dotnet_method_name(struct dotnet *d, uint64_t method, struct buf *ret, struct err *e)
 {
 	if (!method) return 0;
-	int r = dotnet_ask(d, DAC_ASK_METHOD, method, 0, e);
+	int r = dotnet_ask(d, DAC_ASK_METHOD_NAME, method, 0, e);
 	if (r) return r == -ERR_CORRUPT ? 0 : r;
 	return method_name_append(d->answer.data, MIN(d->answer.len, (size_t)DAC_NAME_MAX), ret, e);
 }

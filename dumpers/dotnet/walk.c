@@ -59,6 +59,9 @@ static int find_object(struct walk *w, const struct dac_wire_range *range, uint6
 	r = dotnet_object_size(w->last, w->last->component_size ? count : 0, &ret->size, e);
 	if (!r && ret->size > range->end - at)
 		return err_set(e, ERR_CORRUPT, "an object larger than its segment");
+	size_t len = w->window.len - (size_t)(at - w->window.start);
+	ret->bytes = head;
+	ret->bytes_len = (size_t)MIN((uint64_t)len, ret->size);
 	return r;
 }
 
@@ -102,5 +105,17 @@ int dotnet_walk(struct dotnet *d, const struct dotnet_heap *heap, dotnet_object_
 		r = walk_range(&w, &heap->ranges[i], &why);
 	free(w.window.data);
 	if (r && e) *e = why;
+	return r;
+}
+
+int dotnet_object_at(struct dotnet *d, uint64_t address, struct dotnet_object *ret, struct err *e)
+{
+	struct dotnet_object object = {.address = address};
+	uint32_t count = 0;
+	int r = dotnet_type_of(d, address, &object.type, e);
+	if (!r && object.type->component_size)
+		r = dotnet_read(d, address + OBJECT_HEADER, &count, sizeof(count), e);
+	if (!r) r = dotnet_object_size(object.type, count, &object.size, e);
+	if (!r) *ret = object;
 	return r;
 }

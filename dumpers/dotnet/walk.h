@@ -8,7 +8,14 @@ struct dotnet_object {
 	uint64_t address, size; /* bytes, as the heap has it */
 	struct dotnet_type *type;
 	const struct dac_wire_range *range;
+	/* What of it, from its start on, is in memory here; until the walk goes on. */
+	const uint8_t *bytes;
+	size_t bytes_len;
 };
+/* The object at that address, without its bytes and range. -ERR_CORRUPT, -ERR_NOT_FOUND: none is.
+ */
+int dotnet_object_at(struct dotnet *d, uint64_t address, struct dotnet_object *ret, struct err *e);
+
 /* Not 0 ends the walk, which returns it. */
 typedef int (*dotnet_object_fn)(void *ctx, const struct dotnet_object *object, struct err *e);
 

@@ -21,6 +21,7 @@ static void ask(const struct metadata *m, uint32_t row)
 	uint32_t at = 0;
 
 	check_name(metadata_field(m, row));
+	if (metadata_field_in_file(m, row) && !metadata_field(m, 1)) check_name("");
 	if (metadata_type(m, row, &space, &name)) {
 		check_name(space);
 		check_name(name);
