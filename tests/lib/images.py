@@ -84,7 +84,12 @@ def dotnet_shop(rootfs, _build_dir):
     add_dotnet(rootfs, "Shop")
 
 
+def dotnet_herd(rootfs, _build_dir):
+    add_dotnet(rootfs, "Herd")
+
+
 IMAGES = {"busybox": busybox, "dotnet": dotnet, "dotnet-shop": dotnet_shop,
+          "dotnet-herd": dotnet_herd,
           "distroless": distroless, "dynamic": dynamic, "nginx": nginx,
           "podsnap": podsnap, "probe": probe, "other-probe": other_probe}
 PREFIX = "podsnap-test/"
