@@ -39,7 +39,10 @@ def test_deadlock_in_a_pod(demo):
 
 @pytest.mark.timeout(600)
 def test_dotnet_flag_that_is_false(demo):
-    payment, live, bundle = answers(demo("demo-dotnet"), "object")
+    text = demo("demo-dotnet")
+    processes, = answers(text, "ps")
+    assert [line.split()[0] for line in processes.splitlines()] == ["PID", "1"]
+    payment, live, bundle = answers(text, "object")
     assert "State = Failed" in payment
     assert re.findall(r'\["(\w+)"\] = false', live) == ["EnableFallback"]
     assert len(re.findall(r'\["\w+"\] = true', live)) == 4
