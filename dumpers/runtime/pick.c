@@ -95,7 +95,8 @@ static int list_probes(const struct pids *all, struct pids *ret, struct err *e)
 		if (!task_is_podsnaps(all->v[i])) continue;
 		r = pids_add(ret, all->v[i], e);
 		parent = process_parent(all->v[i]);
-		if (r == 0 && parent > 0 && process_is_pushing_shell(parent)) r = pids_add(ret, parent, e);
+		if (r == 0 && parent > 0 && process_is_pushing_shell(parent))
+			r = pids_add(ret, parent, e);
 	}
 	return r;
 }
