@@ -210,7 +210,7 @@ print-uses:
 	@$(foreach m,$(MODULES),echo '$(m): $(USES_$(m))';)
 
 # --- the machine -----------------------------------------------------------------------------------
-.PHONY: deps test-deps install demo demo-cluster clean
+.PHONY: deps test-deps install demo demo-cluster demo-dotnet clean
 ## make deps            installs what the build needs
 deps:
 	@scripts/deps build
@@ -234,9 +234,10 @@ demo: deps
 	+@$(submake) all $(BUILD)/targets/deadlock
 	@BUILD=$(BUILD) scripts/demo
 ## make demo-cluster    the same in a pod of a real Kubernetes
-demo-cluster: test-deps
+## make demo-dotnet     there too: the one feature flag of a .NET service that explains why payments fail
+demo-cluster demo-dotnet: test-deps
 	+@$(submake) all targets
-	@BUILD=$(BUILD) PODSNAP_BUILD=$(abspath $(BUILD)) scripts/demo-cluster
+	@BUILD=$(BUILD) scripts/$@
 
 clean:
 	rm -rf $(BUILD)

@@ -11,7 +11,7 @@ enum node_kind {
 	NODE_NULL,
 	NODE_BOOL,
 	NODE_NUMBER, /* text is one of JSON's numbers */
-	NODE_WIDE,   /* a 64-bit integer, or a number that JSON has none for: a string in JSON */
+	NODE_TEXT,   /* its text as it is, a string in JSON: 64-bit integers, NaN, times */
 	NODE_CHAR,
 	NODE_STRING,  /* text is UTF-8 of any content */
 	NODE_ENUM,    /* text: names; number: what is in memory */
@@ -65,10 +65,10 @@ int node_plain(const struct node *n, struct buf *ret, struct err *e);
 
 struct json;
 /*
- * As a value: numbers of up to 32 bits, booleans, strings and null as they are, 64-bit integers as
- * decimal strings; {"enum","value"}; {"struct","fields"}; {"type","address"} of an object, with
- * "size" and what is shown of it: "fields", "statics", "items" or "entries" ([[key, value]...])
- * and "count", "value" of a boxed one; {"unknown": why}.
+ * As a value: numbers of up to 32 bits, booleans, strings and null as they are, 64-bit integers,
+ * decimals and times as strings; {"enum","value"}; {"struct","fields"}; {"type","address"} of an
+ * object, with "size" and what is shown of it: "fields", "statics", "items" or "entries" ([[key,
+ * value]...]) and "count", "value" of a boxed one; {"unknown": why}.
  */
 void node_json(struct json *j, const struct node *n);
 

@@ -47,7 +47,7 @@ static int put_head(const struct node *n, struct buf *ret, struct err *e)
 	case NODE_BOOL:
 		return buf_puts(ret, n->number ? "true" : "false", e);
 	case NODE_NUMBER:
-	case NODE_WIDE:
+	case NODE_TEXT:
 		return buf_puts(ret, n->text, e);
 	case NODE_CHAR:
 		return put_quoted(n, '\'', ret, e);
@@ -230,7 +230,7 @@ void node_json(struct json *j, const struct node *n)
 	case NODE_NUMBER:
 		json_document(j, n->text, n->text_len);
 		return;
-	case NODE_WIDE:
+	case NODE_TEXT:
 	case NODE_CHAR:
 	case NODE_STRING:
 		json_string_n(j, n->text, n->text_len);

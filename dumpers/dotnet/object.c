@@ -161,6 +161,8 @@ static int read_struct(struct reading *g, const struct place *p, struct dotnet_t
 	uint8_t kind =
 	    strncmp(type->name, "System.", 7) != 0 ? 0 : wrapped_kind(g->d, type, "m_value");
 	if (kind) return show_number(g->d, kind, p->address, n, e);
+	int r = show_known_struct(g->d, type, p->address, n, e);
+	if (r != -ERR_NOT_FOUND) return r;
 	if (!strncmp(type->name, "System.Nullable`1[", 18))
 		return read_nullable(g, type, p, follow, n, e);
 	n->kind = NODE_STRUCT;

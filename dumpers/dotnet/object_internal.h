@@ -1,5 +1,5 @@
-/* The inside of object: object.c knows fields and references, value.c numbers, collections.c what
- * holds items. */
+/* The inside of object: object.c knows fields and references, value.c numbers, known_struct.c
+ * structs that have a text of their own, collections.c what holds items. */
 #ifndef DUMPERS_DOTNET_OBJECT_INTERNAL_H
 #define DUMPERS_DOTNET_OBJECT_INTERNAL_H
 
@@ -44,6 +44,11 @@ int show_string(struct dotnet *d, uint64_t object, struct node *n, struct err *e
 /* names of a module's TypeDef that is an enum. */
 int show_enum(struct dotnet *d, uint64_t module, uint32_t token, int64_t value, struct node *n,
 	      struct err *e);
+
+/* known_struct.c: decimals, times and the like, by their type's name. -ERR_NOT_FOUND for others,
+ * and for bytes that are no value of it. */
+int show_known_struct(struct dotnet *d, const struct dotnet_type *type, uint64_t address,
+		      struct node *n, struct err *e);
 
 /* collections.c: -ERR_NOT_FOUND if the object is no collection that is known. */
 int read_collection(struct reading *g, struct dotnet_type *type, uint64_t object, int follow,

@@ -39,7 +39,7 @@ static int show_double(double value, int digits, int digits_max, struct node *n,
 	char text[64];
 	if (!isfinite(value)) {
 		const char *name = isnan(value) ? "NaN" : value < 0 ? "-Infinity" : "Infinity";
-		return node_set_text(n, NODE_WIDE, name, strlen(name), e);
+		return node_set_text(n, NODE_TEXT, name, strlen(name), e);
 	}
 	for (; digits <= digits_max; digits++) {
 		snprintf(text, sizeof(text), "%.*g", digits, value);
@@ -83,9 +83,9 @@ int show_number(struct dotnet *d, uint8_t kind, uint64_t address, struct node *n
 	case KIND_R8:
 		return show_float(kind, value, n, e);
 	case KIND_I8:
-		return node_set_printf(n, NODE_WIDE, e, "%lld", (long long)value);
+		return node_set_printf(n, NODE_TEXT, e, "%lld", (long long)value);
 	case KIND_U8:
-		return node_set_printf(n, NODE_WIDE, e, "%llu", (unsigned long long)value);
+		return node_set_printf(n, NODE_TEXT, e, "%llu", (unsigned long long)value);
 	default:
 		return node_set_printf(n, NODE_NUMBER, e, "%lld", (long long)value);
 	}

@@ -3,6 +3,7 @@
 #include "dumpers/proc/stat.h"
 #include "dumpers/runtime/pids.h"
 
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -55,6 +56,13 @@ static int read_item(const char *container, const struct process *p,
 	return 0;
 }
 
+/* A shell that pushes a probe, what it started for that, and the probe. */
+static bool is_of_a_push(pid_t pid, const struct proc_status *status)
+{
+	return process_is_pushing_shell(pid) ||
+	       (status->ppid <= INT_MAX && process_is_pushing_shell((pid_t)status->ppid));
+}
+
 /* Reads one of many: 1 when it is to be left out. */
 static int read_listed(const char *container, pid_t pid, struct process_item *ret, struct err *e)
 {
@@ -63,6 +71,7 @@ static int read_listed(const char *container, pid_t pid, struct process_item *re
 
 	if (pid == getpid()) return 1;
 	if (process_open(pid, &p, NULL) < 0 || process_status(&p, &status, NULL) < 0) return 1;
+	if (is_of_a_push(pid, &status)) return 1;
 	if (container && !process_is_of_container(&p, container)) return 1;
 	if (process_is_kernel_thread(&p, &status) || process_is_copy(&p, &status)) return 1;
 	return read_item(container, &p, &status, ret, e);

@@ -39,9 +39,10 @@ struct process_list {
 
 /*
  * only > 0: that process, also when it could not be listed (-ERR_NOT_FOUND when there is none).
- * Else all but this program itself, kernel threads, and copies of processes that a podsnap holds;
- * or of these those of the container (pick.h). A process that ends while it is looked at is left
- * out. -ERR_IO, -ERR_PERMISSION when /proc cannot be listed.
+ * Else all but this program itself, kernel threads, the shells that push probes with all that they
+ * started, and copies of processes that a podsnap holds; or of these those of the container
+ * (pick.h). A process that ends while it is looked at is left out. -ERR_IO, -ERR_PERMISSION when
+ * /proc cannot be listed.
  */
 int process_list_read(const char *container, pid_t only, struct process_list *ret, struct err *e);
 void process_list_done(struct process_list *list);

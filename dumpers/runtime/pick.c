@@ -21,15 +21,6 @@ enum {
 
 /* --- who comes into question --- */
 
-static pid_t parent_of(pid_t pid)
-{
-	_cleanup_process_ struct process p = PROCESS_INIT;
-	struct proc_status status = {0};
-
-	if (process_open(pid, &p, NULL) < 0 || process_status(&p, &status, NULL) < 0) return 0;
-	return status.ppid <= INT_MAX ? (pid_t)status.ppid : 0;
-}
-
 /* This program and all above it that the pid namespace shows. */
 static int list_own_line(struct pids *ret, struct err *e)
 {
@@ -39,7 +30,7 @@ static int list_own_line(struct pids *ret, struct err *e)
 		int r = pids_add(ret, pid, e);
 
 		if (r < 0) return r;
-		pid = parent_of(pid);
+		pid = process_parent(pid);
 	}
 	return 0;
 }
@@ -88,19 +79,9 @@ static bool same_command(pid_t a, pid_t b)
  * helpers: those of lower pids. */
 static bool is_helper(pid_t pid, const struct pids *own, const struct pids *helpers)
 {
-	pid_t parent = parent_of(pid);
+	pid_t parent = process_parent(pid);
 
 	return holds(helpers, parent) || (holds(own, parent) && same_command(pid, parent));
-}
-
-/* The script that pushes a probe gets "podsnap" as its name (exec/push.h). */
-static bool is_pushing_shell(pid_t pid)
-{
-	static const char name[] = "\0podsnap\0";
-	_cleanup_buf_ struct buf line = BUF_INIT(CMDLINE_TEXT_MAX);
-
-	read_text(pid, "cmdline", &line);
-	return line.len > 0 && memmem(line.data, line.len, name, sizeof(name) - 1);
 }
 
 /* The probes of other clients, and the shells that wait for them. */
@@ -113,8 +94,9 @@ static int list_probes(const struct pids *all, struct pids *ret, struct err *e)
 
 		if (!task_is_podsnaps(all->v[i])) continue;
 		r = pids_add(ret, all->v[i], e);
-		parent = parent_of(all->v[i]);
-		if (r == 0 && parent > 0 && is_pushing_shell(parent)) r = pids_add(ret, parent, e);
+		parent = process_parent(all->v[i]);
+		if (r == 0 && parent > 0 && process_is_pushing_shell(parent))
+			r = pids_add(ret, parent, e);
 	}
 	return r;
 }

@@ -2,6 +2,7 @@
 
 #include "dumpers/proc/capturable.h"
 #include "dumpers/proc/cgroup.h"
+#include "dumpers/proc/cmdline.h"
 #include "dumpers/proc/scan.h"
 
 #include <dirent.h>
@@ -59,6 +60,32 @@ int pids_list(struct pids *ret, struct err *e)
 	closedir(dir);
 	if (ret->count > 1) qsort(ret->v, ret->count, sizeof(*ret->v), compare_pid);
 	return r;
+}
+
+pid_t process_parent(pid_t pid)
+{
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	struct proc_status status = {0};
+
+	if (process_open(pid, &p, NULL) < 0 || process_status(&p, &status, NULL) < 0) return 0;
+	return status.ppid <= INT_MAX ? (pid_t)status.ppid : 0;
+}
+
+/* `sh -c SCRIPT podsnap ...` */
+bool process_is_pushing_shell(pid_t pid)
+{
+	static const char start[] = "sh\0-c", name[] = "podsnap";
+	_cleanup_process_ struct process p = PROCESS_INIT;
+	_cleanup_buf_ struct buf line = BUF_INIT(CMDLINE_TEXT_MAX);
+	const char *script, *end;
+
+	if (process_open(pid, &p, NULL) < 0 || process_read(&p, "cmdline", &line, NULL) < 0)
+		return false;
+	if (line.len < sizeof(start) || memcmp(line.data, start, sizeof(start)) != 0) return false;
+	script = (const char *)line.data + sizeof(start);
+	end = memchr(script, '\0', line.len - sizeof(start));
+	return end && (size_t)((const char *)line.data + line.len - (end + 1)) >= sizeof(name) &&
+	       memcmp(end + 1, name, sizeof(name)) == 0;
 }
 
 bool process_is_kernel_thread(const struct process *p, const struct proc_status *status)

@@ -17,6 +17,10 @@ int pids_add(struct pids *pids, pid_t pid, struct err *e);
 /* Those in /proc, ascending. -ERR_IO, -ERR_PERMISSION. */
 int pids_list(struct pids *ret, struct err *e);
 
+/* 0: none in sight, or it is gone. */
+pid_t process_parent(pid_t pid);
+/* Is it the shell that pushes a probe and waits for it (exec/push.h), or a copy of that shell? */
+bool process_is_pushing_shell(pid_t pid);
 bool process_is_kernel_thread(const struct process *p, const struct proc_status *status);
 /* Does the process or thread belong to a podsnap, this or another one? Its name tells. */
 bool task_is_podsnaps(pid_t tid);

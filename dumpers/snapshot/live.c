@@ -2,6 +2,7 @@
 
 #include "base/thread.h"
 #include "dumpers/snapshot/live_cow.h"
+#include "dumpers/snapshot/live_foreign.h"
 #include "dumpers/snapshot/live_plan.h"
 
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 /* As fast as a process can write to pages it shares with its child: a fault each. */
 #define COW_WRITE_BYTES_PER_S_MAX (4 * GIB)
 enum { COW_ROOM_FLOOR = 12 << 20 };
+enum { SHARED_ROOM_SHARE = 4 };
 
 const char *snapshot_mode_name(enum snapshot_mode mode)
 {
@@ -334,20 +336,31 @@ static struct live *live_new(const struct process *target, const struct live_con
 	return l;
 }
 
+/* Of the target's shared memory, what the pause is to copy. The copies are this program's memory,
+ * which the target's limit may count: they are left out where that is scarce. */
+static uint64_t shared_to_copy(struct live *l, const struct plan_facts *facts)
+{
+	uint64_t bytes = facts->shared_bytes;
+
+	if (bytes) bytes = MIN(bytes, live_foreign_shared_bytes(l));
+	return bytes <= facts->room_bytes / SHARED_ROOM_SHARE ? bytes : 0;
+}
+
 /* Decides how, and has at hand what the pause shall not wait for. */
 static int prepare(struct live *l, const struct process *target, struct err *e)
 {
 	struct plan_facts facts;
 	struct err why = {0};
 	uint64_t room;
+	int r;
 
 	cgroup_meter_open(target, &l->meter);
 	room = cgroup_meter_room(&l->meter);
 	if (l->config.max_memory) room = MIN(room, l->config.max_memory);
 	plan_look(target, room / l->together, &facts);
+	facts.shared_bytes = shared_to_copy(l, &facts);
 	if (live_cow_would_exhaust(l, facts.anon_bytes))
 		facts.ballast_bytes = live_ballast_bytes(l);
-	l->has_shared = facts.shmem_bytes > 0;
 	l->suspend_seccomp = facts.may_suspend_seccomp;
 	l->passed_filters = facts.same_filters ? facts.seccomp_filters : 0;
 	l->inject_image = calloc(1, INJECT_IMAGE_MAX);
@@ -356,7 +369,9 @@ static int prepare(struct live *l, const struct process *target, struct err *e)
 		return err_set(e, ERR_NO_MEMORY, "snapshot of process %d", l->pid);
 	if (live_inject_find(l, &l->site, &why))
 		snprintf(facts.no_site, sizeof(facts.no_site), "%.159s", why.text);
-	return plan_choose(&facts, &l->config, &l->plan, e);
+	r = plan_choose(&facts, &l->config, &l->plan, e);
+	if (!r && l->plan.mode == SNAPSHOT_COW) live_foreign_prepare(l, facts.shared_bytes);
+	return r;
 }
 
 /* Everything before the first thread of it is touched. */
@@ -514,11 +529,11 @@ const struct live_plan *snapshot_live_plan(const struct snapshot *s)
 bool snapshot_live_torn(const struct snapshot *s, uint64_t addr)
 {
 	struct live *l = as_live(s);
-	const struct cow_foreign *foreign;
+	const struct foreign *foreign;
 	uint64_t next;
 
 	if (!l) return false;
 	if (atomic_load(&l->torn)) return true;
-	foreign = live_cow_find_foreign(l, addr, &next);
+	foreign = live_foreign_find(l, addr, &next);
 	return foreign && !foreign->copy;
 }

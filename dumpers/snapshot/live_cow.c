@@ -1,7 +1,7 @@
 #include "dumpers/snapshot/live_cow.h"
 #include "base/log.h"
-#include "base/search.h"
 #include "dumpers/proc/smaps.h"
+#include "dumpers/snapshot/live_foreign.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,74 +80,6 @@ static int end_of_call(int64_t value, struct err *e)
 	return -ERR_UNSUPPORTED;
 }
 
-static int add_foreign(struct live *l, uint64_t start, uint64_t end, uint8_t *copy, struct err *e)
-{
-	struct cow_foreign *grown;
-
-	if (l->foreign_count == COW_FOREIGN_MAX)
-		return err_set(e, ERR_UNSUPPORTED, "more than %d ranges are kept out of its forks",
-			       COW_FOREIGN_MAX);
-	grown = reallocarray(l->foreign, l->foreign_count + 1, sizeof(*grown));
-	if (!grown) return err_set(e, ERR_NO_MEMORY, "memory that is kept out of forks");
-	l->foreign = grown;
-	l->foreign[l->foreign_count++] = (struct cow_foreign){start, end, copy};
-	return 0;
-}
-
-/* [start, end) has pages of the target that the child did not get. */
-static int keep_copy(struct live *l, uint64_t start, uint64_t end, uint64_t *kept, struct err *e)
-{
-	size_t len = (size_t)(end - start);
-	uint8_t *copy;
-	int r;
-
-	if (end - start > COW_KEPT_MAX - *kept)
-		return err_set(e, ERR_UNSUPPORTED,
-			       "more than %d MiB are kept out of its forks (MADV_DONTFORK)",
-			       COW_KEPT_MAX >> 20);
-	copy = malloc(len);
-	if (!copy) return err_set(e, ERR_NO_MEMORY, "memory that is kept out of forks");
-	if (pread(l->target_mem_fd, copy, len, (off_t)start) != (ssize_t)len) {
-		free(copy);
-		return 0; /* device memory, say: it has no bytes for anybody */
-	}
-	*kept += len;
-	r = add_foreign(l, start, end, copy, e);
-	if (r) free(copy);
-	return r;
-}
-
-static int keep_map(struct live *l, const struct map *map, uint64_t *kept, struct err *e)
-{
-	int r = 0;
-
-	for (uint64_t at = map->start; !r && at < map->end;) {
-		uint64_t end;
-		enum mem_state state = live_page_state(l, map, at, &end);
-
-		if (state == MEM_BYTES || state == MEM_FILE) r = keep_copy(l, at, end, kept, e);
-		at = end;
-	}
-	return r;
-}
-
-/* The target has maps that the child lacks: they are copied now, while it stands. */
-static int keep_what_forks_lack(struct live *l, struct err *e)
-{
-	_cleanup_maps_ struct maps childs = {0};
-	uint64_t kept = 0;
-	int r = live_read_maps(l, &l->base.maps, e);
-
-	if (!r) r = live_read_maps_of(l, l->child, &childs, e);
-	for (size_t i = 0; !r && i < l->base.maps.count; i++) {
-		const struct map *map = &l->base.maps.v[i];
-
-		if (maps_find(&childs, map->start) || live_map_unreadable(map)) continue;
-		r = keep_map(l, map, &kept, e);
-	}
-	return r;
-}
-
 /* When memory runs out, the child shall be the one that goes, from the moment the target writes. */
 static void offer_to_oom_killer(struct live *l)
 {
@@ -181,42 +113,6 @@ static int read_childs_maps(struct live *l, struct err *e)
 {
 	if (l->base.maps.count) return 0; /* the target's, which has more */
 	return live_read_maps_of(l, l->child, &l->base.maps, e);
-}
-
-static int keep_touched(struct live *l, const struct map *map, uint64_t *kept, struct err *e)
-{
-	uint64_t end;
-	int r = 0;
-
-	for (uint64_t at = map->start; !r && at < map->end; at = end)
-		if (live_page_touched(l, map, at, &end)) r = keep_copy(l, at, end, kept, e);
-	return r;
-}
-
-/*
- * The child shares shared memory with the target, which writes on. Small pieces of it belong to
- * what private memory says: a runtime that maps its code and types twice keeps them in a memfd
- * (.NET, for one), and pointers lead there. They are copied now, while the target stands; a cache
- * of gigabytes is not, and is read as it is by then.
- */
-static int keep_small_shared(struct live *l, struct err *e)
-{
-	uint64_t kept = 0, asked = 0;
-	int r = read_childs_maps(l, e);
-
-	for (size_t i = 0; !r && i < l->base.maps.count; i++) {
-		const struct map *map = &l->base.maps.v[i];
-		uint64_t len = map->end - map->start;
-
-		if (!map->shared || !map_is_memory(map) || !map->prot || live_map_unreadable(map))
-			continue;
-		if (len > COW_SHARED_MAP_MAX || len > COW_SHARED_MAX - asked ||
-		    l->foreign_count > COW_FOREIGN_MAX / 2)
-			continue;
-		asked += len;
-		r = keep_touched(l, map, &kept, e);
-	}
-	return r;
 }
 
 static int add_ballast(struct live *l, struct err *e)
@@ -257,8 +153,9 @@ int live_cow_fork(struct live *l, struct err *e)
 	if (r) return r;
 	offer_to_oom_killer(l);
 	if (count_childs_pages(l).mapped != count_pages(l, "statm").mapped)
-		r = keep_what_forks_lack(l, e);
-	if (!r && l->has_shared) r = keep_small_shared(l, e);
+		r = live_foreign_keep_unforked(l, e);
+	if (!r && l->shared_bytes) r = read_childs_maps(l, e);
+	if (!r && l->shared_bytes) r = live_foreign_keep_shared(l, e);
 	if (!r && live_cow_may_exhaust(l)) r = add_ballast(l, e);
 	if (r) kill_child(l);
 	return r;
@@ -277,7 +174,7 @@ static int open_childs(struct live *l, const char *name, int flags, int *ret, st
 
 static int add_if_wiped(void *ctx, const struct range *map, struct scan flags, struct err *e)
 {
-	return smaps_has(flags, "wf") ? add_foreign(ctx, map->start, map->end, NULL, e) : 0;
+	return smaps_has(flags, "wf") ? live_foreign_add_running(ctx, map->start, map->end, e) : 0;
 }
 
 static int find_wiped(struct live *l, struct err *e)
@@ -287,13 +184,6 @@ static int find_wiped(struct live *l, struct err *e)
 	/* A kernel may be built without it. */
 	if (open_childs(l, "smaps", O_RDONLY, &fd, NULL)) return 0;
 	return smaps_read(fd, add_if_wiped, l, e);
-}
-
-static int compare_foreign(const void *a, const void *b)
-{
-	const struct cow_foreign *x = a, *y = b;
-
-	return (x->start > y->start) - (x->start < y->start);
 }
 
 /* The child was forked with our frames on its stack. It is killed with us from now on, and does not
@@ -320,24 +210,12 @@ int live_cow_adopt(struct live *l, struct err *e)
 		close_fd(&mem_fd);
 		return r;
 	}
-	if (l->foreign_count)
-		qsort(l->foreign, l->foreign_count, sizeof(*l->foreign), compare_foreign);
+	live_foreign_sort(l);
 	l->child_mem_fd = mem_fd;
 	live_pages_switch(l, l->child_pagemap_fd);
 	l->base.consistency = CONSISTENCY_COW;
 	atomic_store(&l->reads_child, true);
 	return 0;
-}
-
-const struct cow_foreign *live_cow_find_foreign(const struct live *l, uint64_t addr,
-						uint64_t *ret_next)
-{
-	size_t i = FIRST_ABOVE(l->foreign, l->foreign_count, end, addr);
-
-	*ret_next = i < l->foreign_count ? l->foreign[i].start : UINT64_MAX;
-	if (i == l->foreign_count || l->foreign[i].start > addr) return NULL;
-	*ret_next = i + 1 < l->foreign_count ? l->foreign[i + 1].start : UINT64_MAX;
-	return &l->foreign[i];
 }
 
 /* The child's own system calls need no frame to come back to: it never runs by itself. */

@@ -4,9 +4,7 @@
  * target's descriptors (CLONE_FILES: nobody's end of file is late), signals nobody at its end, and
  * is killed with this program (PTRACE_O_EXITKILL).
  *
- * What a child does not get (madvise(2): MADV_DONTFORK, MADV_WIPEONFORK) is read from the target:
- * the former while it stands, the latter from the running one, as torn. Memory shared with others
- * is shared with the child, too.
+ * What a child does not get, or does not keep as it was, is in live_foreign.h.
  *
  * All of it is for the tracer thread only.
  */
@@ -43,22 +41,5 @@ int64_t live_cow_call(struct live *l, const struct inject_call *call);
 int live_ballast_add(struct live *l, struct err *e);
 /* What it comes to weigh, if the child's oom_score_adj can be set. */
 uint64_t live_ballast_bytes(struct live *l);
-
-/* Memory that is not the child's. */
-struct cow_foreign {
-	uint64_t start, end;
-	uint8_t
-	    *copy; /* bytes read while the target stood; NULL: to be read from the running one */
-};
-enum {
-	COW_KEPT_MAX = 64 << 20, /* bytes copied in the pause */
-	/* Of shared memory: address space of a map, and of all. */
-	COW_SHARED_MAP_MAX = 8 << 20,
-	COW_SHARED_MAX = 32 << 20,
-	COW_FOREIGN_MAX = 4096,
-};
-/* The range that holds addr, or NULL; *ret_next is where the next one starts. */
-const struct cow_foreign *live_cow_find_foreign(const struct live *l, uint64_t addr,
-						uint64_t *ret_next);
 
 #endif

@@ -98,14 +98,16 @@ struct live {
 	size_t inject_len;                    /* ... over that many bytes of inject_saved */
 	pid_t child;                          /* as this program numbers it; 0 none */
 	bool child_stands;                    /* it was waited for */
-	bool has_shared;                      /* pages of shared memory */
 	struct range ballast;                 /* in the child */
 	bool offered;                         /* the child's oom_score_adj is 1000 */
 	bool child_ended;                     /* there was one: its zombie may be left */
 	int child_mem_fd, child_pagemap_fd;
 	atomic_bool reads_child;
-	struct cow_foreign *foreign; /* ascending; owned, with their copies */
+	struct foreign *foreign; /* live_foreign.h; ascending; their bytes are in copies */
 	size_t foreign_count;
+	uint8_t *copies; /* NULL: none can be made */
+	size_t copies_used;
+	uint64_t shared_bytes; /* that may be copied */
 	struct cgroup_meter meter;
 	size_t
 	    together; /* how many snapshots were taken with it, for which its room must do, too */

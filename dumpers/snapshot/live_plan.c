@@ -21,6 +21,7 @@ enum { PAGE_TABLE_SHARE = 256, ROOM_MIN = 24 << 20, ROOM_SHARE = 8, ROOM_SHARE_M
 #define PAUSE_THREAD_NS ((uint64_t)25000)
 #define PAUSE_GIB_NS (40 * (uint64_t)NS_PER_MS)
 #define PAUSE_PINNED_MIB_NS ((uint64_t)1500000)
+#define PAUSE_SHARED_MIB_NS ((uint64_t)500000)
 #define PAUSE_BALLAST_MIB_NS ((uint64_t)400000) /* and to end the child while the target stands */
 #define STOP_MIB_NS ((uint64_t)3000000)         /* compressed and sent while it stands */
 
@@ -108,7 +109,7 @@ void plan_look(const struct process *target, uint64_t room_bytes, struct plan_fa
 	ret->threads = status.threads;
 	ret->anon_bytes = status.rss_anon_bytes;
 	ret->pinned_bytes = status.vm_pin_bytes;
-	ret->shmem_bytes = status.rss_shmem_bytes;
+	ret->shared_bytes = status.rss_shmem_bytes;
 	ret->tracer = (pid_t)status.tracer_pid;
 	look_at_status(target, ret);
 	look_at_seccomp(target, &status, ret);
@@ -126,12 +127,14 @@ static uint64_t predict_cow(const struct plan_facts *f)
 	return PAUSE_BASE_NS + f->threads * PAUSE_THREAD_NS +
 	       per(f->anon_bytes, GIB, PAUSE_GIB_NS) +
 	       per(f->pinned_bytes, MIB, PAUSE_PINNED_MIB_NS) +
+	       per(f->shared_bytes, MIB, PAUSE_SHARED_MIB_NS) +
 	       per(f->ballast_bytes, MIB, PAUSE_BALLAST_MIB_NS);
 }
 
 static uint64_t predict_stop(const struct plan_facts *f)
 {
-	return PAUSE_BASE_NS + f->threads * PAUSE_THREAD_NS + per(f->anon_bytes, MIB, STOP_MIB_NS);
+	return PAUSE_BASE_NS + f->threads * PAUSE_THREAD_NS +
+	       per(f->anon_bytes + f->shared_bytes, MIB, STOP_MIB_NS);
 }
 
 static uint64_t room_needed(const struct plan_facts *f)

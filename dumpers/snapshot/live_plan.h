@@ -13,7 +13,7 @@ struct plan_facts {
 	uint64_t threads;
 	uint64_t anon_bytes;    /* private memory with pages: what a fork has to mark */
 	uint64_t pinned_bytes;  /* VmPin: a fork copies these pages */
-	uint64_t shmem_bytes;   /* shared memory with pages: small pieces are copied in the pause */
+	uint64_t shared_bytes;  /* of small shared memory, to be copied in the pause */
 	uint64_t hugetlb_bytes; /* HugetlbPages: a pool that runs out takes them from the child */
 	uint64_t room_bytes;    /* that a child may use */
 	uint64_t ballast_bytes; /* to map in the child where memory may run out (live_ballast.c) */
@@ -29,8 +29,8 @@ struct plan_facts {
 	char no_site[160]; /* why no call can be injected; "" it can */
 };
 
-/* Fills all but ballast_bytes and no_site. Never fails: what is not to be had is taken for
- * harmless, but for seccomp, which is not. */
+/* Fills all but ballast_bytes and no_site; shared_bytes is all shared memory that has pages. Never
+ * fails: what is not to be had is taken for harmless, but for seccomp, which is not. */
 void plan_look(const struct process *target, uint64_t room_bytes, struct plan_facts *ret);
 /* Chooses. -ERR_UNSUPPORTED or -ERR_PERMISSION when the wanted mode is not possible, -ERR_TIMEOUT
  * when it would pause for longer than allowed. */

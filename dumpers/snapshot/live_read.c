@@ -3,6 +3,7 @@
  * on pages that are not readable to the target itself.
  */
 #include "dumpers/snapshot/live_cow.h"
+#include "dumpers/snapshot/live_foreign.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ static ssize_t read_memory(struct live *l, void *data, size_t len, uint64_t addr
 }
 
 /* Memory that the child did not get. */
-static ssize_t read_foreign(struct live *l, const struct cow_foreign *f, void *data, size_t len,
+static ssize_t read_foreign(struct live *l, const struct foreign *f, void *data, size_t len,
 			    uint64_t addr)
 {
 	if (!f->copy) return pread(l->target_mem_fd, data, len, (off_t)addr);
@@ -52,7 +53,7 @@ static size_t live_read(struct snapshot *s, uint64_t addr, void *data, size_t le
 {
 	struct live *l = (struct live *)s;
 	const struct map *map = maps_find(&s->maps, addr);
-	const struct cow_foreign *foreign;
+	const struct foreign *foreign;
 	uint64_t next;
 	ssize_t n;
 
@@ -66,7 +67,7 @@ static size_t live_read(struct snapshot *s, uint64_t addr, void *data, size_t le
 		return clip(addr, len, snapshot_map_above(s, addr));
 	}
 	if (map) len = clip(addr, len, map->end);
-	foreign = live_cow_find_foreign(l, addr, &next);
+	foreign = live_foreign_find(l, addr, &next);
 	len = clip(addr, len, foreign ? foreign->end : next);
 	n = foreign ? read_foreign(l, foreign, data, len, addr) : read_memory(l, data, len, addr);
 	if (n > 0) {
@@ -82,7 +83,7 @@ static uint64_t live_extent(struct snapshot *s, uint64_t addr, uint64_t end, enu
 {
 	struct live *l = (struct live *)s;
 	const struct map *map = maps_find(&s->maps, addr);
-	const struct cow_foreign *foreign;
+	const struct foreign *foreign;
 	uint64_t state_end, next;
 
 	/* Looking at pages is work on the snapshot too. */
@@ -91,7 +92,7 @@ static uint64_t live_extent(struct snapshot *s, uint64_t addr, uint64_t end, enu
 		*state = MEM_UNMAPPED;
 		return MIN(end, snapshot_map_above(s, addr));
 	}
-	foreign = live_cow_find_foreign(l, addr, &next);
+	foreign = live_foreign_find(l, addr, &next);
 	if (foreign) {
 		*state = MEM_BYTES;
 		return MIN(end, foreign->end);
@@ -121,9 +122,7 @@ static void live_free(struct snapshot *s)
 	live_forget_threads(l);
 	live_pages_done(l);
 	close_fd(&l->shared.fd);
-	for (size_t i = 0; i < l->foreign_count; i++)
-		free(l->foreign[i].copy);
-	free(l->foreign);
+	live_foreign_done(l);
 	free(l->inject_image);
 	free(l->inject_saved);
 	range_list_done(&l->forget);

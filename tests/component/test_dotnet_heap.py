@@ -144,6 +144,15 @@ def test_every_kind_of_field(podsnap, depot, bundle):
                        depot.said("object", type=fields["Lid"]["type"])[0]["fields"])
 
 
+def test_times_and_decimals_are_written_out(podsnap, depot, bundle):
+    kind = f"^Depot_{depot.tag}.Timetable$"
+    answer = podsnap.run("object", bundle, "--type", kind, "--json").json()
+    expected = depot.fields("Depot_TAG.Timetable")
+    assert_same_fields(answer["objects"][0]["fields"], expected)
+    text = podsnap.run("object", bundle, "--type", kind, "--where", f"Cents={expected['Cents']}").text
+    assert f"  Universal = {expected['Universal']}\n" in text
+
+
 def test_the_one_flag_that_is_off(podsnap, depot, bundle):
     flags = depot.fields("Depot_TAG.FeatureFlags_TAG")
     answer = podsnap.run("object", bundle, "--type", "[.]FeatureFlags_", "--json").json()

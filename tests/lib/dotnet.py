@@ -21,9 +21,6 @@ ENVIRONMENT = {
     "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1", "DOTNET_CLI_TELEMETRY_OPTOUT": "1",
     "DOTNET_SKIP_FIRST_TIME_EXPERIENCE": "1", "DOTNET_NOLOGO": "1",
     "DOTNET_MULTILEVEL_LOOKUP": "0",
-    # From .NET 7 on the runtime keeps types and code in shared memory, which a copy-on-write child
-    # does not freeze: while that is read, nothing shall be compiled once more.
-    "DOTNET_TieredCompilation": "0",
 }
 
 

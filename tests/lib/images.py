@@ -66,17 +66,31 @@ def nginx(rootfs, _build_dir):
                  "http { access_log off; server { listen 8080; location / { return 200; } } }\n")
 
 
-def dotnet(rootfs, _build_dir):
-    """Depot of tests/targets/dotnet with a runtime of its own, .NET 9, as /app/azmcp."""
+def add_dotnet(rootfs, name):
+    """NAME.cs of tests/targets/dotnet with a runtime of its own, .NET 9, as /app/azmcp."""
     rootfs.add_busybox()
     with tempfile.TemporaryDirectory(prefix="podsnap-dotnet-") as directory:
-        folder = os.path.dirname(Dotnet(directory).program("Depot", "9.0-alone")[0])
+        folder = os.path.dirname(Dotnet(directory).program(name, "9.0-alone")[0])
         rootfs.add_tree(folder, "/app")
         for name in ("azmcp", "libcoreclr.so", "libclrjit.so", "libSystem.Native.so"):
             rootfs.add_program(os.path.join(folder, name), f"/app/{name}")
 
 
-IMAGES = {"busybox": busybox, "dotnet": dotnet, "distroless": distroless, "dynamic": dynamic, "nginx": nginx,
+def dotnet(rootfs, _build_dir):
+    add_dotnet(rootfs, "Depot")
+
+
+def dotnet_shop(rootfs, _build_dir):
+    add_dotnet(rootfs, "Shop")
+
+
+def dotnet_herd(rootfs, _build_dir):
+    add_dotnet(rootfs, "Herd")
+
+
+IMAGES = {"busybox": busybox, "dotnet": dotnet, "dotnet-shop": dotnet_shop,
+          "dotnet-herd": dotnet_herd,
+          "distroless": distroless, "dynamic": dynamic, "nginx": nginx,
           "podsnap": podsnap, "probe": probe, "other-probe": other_probe}
 PREFIX = "podsnap-test/"
 

@@ -27,12 +27,12 @@ def module_namespace(cluster):
 
 
 def pid_inside(pid):
-    """The pid of a process in its own namespace; 0 if it has ended."""
+    """The pid of a process in its own namespace; None if it has ended."""
     try:
         with open(f"/proc/{pid}/status", encoding="utf-8") as status:
             return int(re.search(r"^NSpid:.*\s(\d+)$", status.read(), re.M)[1])
     except (FileNotFoundError, ProcessLookupError):
-        return 0
+        return None
 
 
 def main_process(cluster, pod_object, command, container=None):
@@ -44,6 +44,8 @@ def main_process(cluster, pod_object, command, container=None):
     for pid, argv in cluster.processes(pod_object).items():
         if argv == command and whole_id.rpartition("/")[2] in proc.cgroup(pid):
             found[pid_inside(pid)] = pid
+    # A fork of it may have ended since it was listed.
+    found.pop(None, None)
     assert found, cluster.processes(pod_object)
     return found[min(found)]
 

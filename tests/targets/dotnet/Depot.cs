@@ -67,6 +67,18 @@ namespace Depot_TAG
     public class Pallet { public int[] Weights; }
     public class Invoice { public decimal Total; public Guid Number; public DateTime Due; }
 
+    public class Timetable
+    {
+        public DateTime Unspecified, Universal, First = DateTime.MinValue, Last = DateTime.MaxValue;
+        public DateTimeOffset East, West;
+        public TimeSpan Short, Long, Before, Least = TimeSpan.MinValue;
+        public decimal Zero, Cents, Negative, Largest = decimal.MaxValue, Smallest = new decimal(1, 0, 0, true, 28);
+        public decimal? Some;
+        public decimal[] Prices;
+        public object Boxed, Day, Clock; // the last two are null before .NET 6
+        public Dictionary<Guid, TimeSpan> Tours;
+    }
+
     public class Crate<T>
     {
         public T Content;
@@ -123,6 +135,7 @@ namespace Depot_TAG
         public static Carrier Preferred;
         public static List<Parcel> Growing = new List<Parcel>();
         public static Everything Sample;
+        public static Timetable Times;
         public static Exception Last;
     }
 
@@ -180,6 +193,47 @@ namespace Depot_TAG
                 Total = new decimal(random.Next()) / 100,
                 Number = new Guid(bytes),
                 Due = new DateTime(2020, 1, 1).AddMinutes(random.Next(1000000))
+            };
+        }
+
+        static DateTime Instant(Random random, DateTimeKind kind)
+        {
+            long ticks = (long)(random.NextDouble() * DateTime.MaxValue.Ticks);
+            return new DateTime(random.Next(2) == 0 ? ticks : ticks / 10000000 * 10000000, kind);
+        }
+
+        static DateTimeOffset Offset(Random random, int sign)
+        {
+            var minutes = TimeSpan.FromMinutes(sign * random.Next(1, 14 * 60));
+            return new DateTimeOffset(1980, 1, 1, 23, 59, 59, minutes).AddTicks(random.Next());
+        }
+
+        // What the compiler's library does not know yet.
+        static object Newer(string type, params object[] arguments)
+        {
+            Type known = Type.GetType(type);
+            return known == null ? null : Activator.CreateInstance(known, arguments);
+        }
+
+        public static Timetable Timetable(Random random)
+        {
+            return new Timetable
+            {
+                Unspecified = Instant(random, DateTimeKind.Unspecified),
+                Universal = Instant(random, DateTimeKind.Utc),
+                East = Offset(random, 1),
+                West = Offset(random, -1),
+                Short = TimeSpan.FromTicks(random.Next()),
+                Long = TimeSpan.FromDays(random.Next(1, 9999)) + TimeSpan.FromSeconds(random.Next(86400)),
+                Before = TimeSpan.FromMilliseconds(-random.Next()),
+                Cents = new decimal(random.Next()) / 100,
+                Negative = -new decimal(random.NextDouble()),
+                Some = new decimal(random.Next()) * random.Next() * random.Next() + 1.50m,
+                Prices = new[] { 1.10m, 100m, -0.001m },
+                Boxed = new decimal(random.Next(), random.Next(), random.Next(), true, (byte)random.Next(29)),
+                Day = Newer("System.DateOnly", random.Next(1, 9999), random.Next(1, 13), random.Next(1, 29)),
+                Clock = Newer("System.TimeOnly", (long)random.Next(int.MaxValue)),
+                Tours = Enumerable.Range(0, 5).ToDictionary(_ => Guid.NewGuid(), i => TimeSpan.FromMinutes(i))
             };
         }
 
@@ -272,6 +326,33 @@ namespace Depot_TAG
             return quoted.Append('"').ToString();
         }
 
+        // Times as ISO 8601, the rest as it says itself; null: the type is none of these.
+        static string Written(object value)
+        {
+            switch (value)
+            {
+                case decimal d: return d.ToString(CultureInfo.InvariantCulture);
+                case Guid guid: return guid.ToString();
+                case TimeSpan span: return span.ToString("c", CultureInfo.InvariantCulture).TrimFraction();
+                case DateTime time:
+                    return time.ToString("yyyy-MM-ddTHH:mm:ss.FFFFFFF", CultureInfo.InvariantCulture) +
+                        (time.Kind == DateTimeKind.Utc ? "Z" : "");
+                case DateTimeOffset time:
+                    return time.ToString("yyyy-MM-ddTHH:mm:ss.FFFFFFFzzz", CultureInfo.InvariantCulture);
+            }
+            switch (value.GetType().FullName)
+            {
+                case "System.DateOnly": return ((IFormattable)value).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
+                case "System.TimeOnly": return ((IFormattable)value).ToString("HH:mm:ss.FFFFFFF", CultureInfo.InvariantCulture);
+                default: return null;
+            }
+        }
+
+        static string TrimFraction(this string text)
+        {
+            return text.Length > 8 && text[text.Length - 8] == '.' ? text.TrimEnd('0') : text;
+        }
+
         static bool IsPlain(Type type)
         {
             return (type.IsPrimitive && type != typeof(IntPtr)) || type == typeof(string);
@@ -290,6 +371,7 @@ namespace Depot_TAG
             if (own.IsValueType && !type.IsValueType)
                 return "{\"boxed\": " + Quote(own.ToString()) + ", \"value\": " + Value(value, own) + "}";
             if (IsPlain(own)) return Plain(value);
+            if (Written(value) is string written) return Quote(written);
             if (own.IsEnum)
                 return "{\"enum\": " + Quote(value.ToString()) + ", \"value\": " + ((Enum)value).ToString("D") + "}";
             if (value is IDictionary entries)
@@ -556,6 +638,7 @@ namespace Depot_TAG
             var crates = Enumerable.Range(0, random.Next(50, 90)).Select(_ => new Crate<Parcel> { Content = parcels[1] }).ToArray();
             Make.Flags(random);
             Ledger.Sample = Make.Everything(random, parcels);
+            Ledger.Times = Make.Timetable(random);
             Ledger.Number = random.Next();
             Ledger.Big = (long)random.Next() << 33;
             Ledger.Ratio = random.NextDouble();
@@ -575,6 +658,7 @@ namespace Depot_TAG
             Say.Object(Ledger.Sample);
             Say.Object(Ledger.Sample.Lid);
             Say.Object(FeatureFlags_TAG.Instance);
+            Say.Object(Ledger.Times);
         }
 
         static void Main(string[] arguments)

@@ -155,6 +155,57 @@ static void a_named_process(void **state)
 	assert_int_equal(none.count, 0);
 }
 
+/* In a process group of its own, with a child. */
+static pid_t start_script(char *zero, char *one)
+{
+	char sh[] = "sh", c[] = "-c", script[] = "sleep 600 & echo; wait";
+	char *argv[] = {sh, c, script, zero, one, NULL};
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	int to_us[2];
+	char byte;
+	pid_t child;
+
+	assert_return_code(pipe(to_us), errno);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, to_us[1], STDOUT_FILENO);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+	assert_int_equal(posix_spawnp(&child, sh, &actions, &attributes, argv, environ), 0);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	assert_int_equal(read(to_us[0], &byte, 1), 1);
+	close(to_us[0]);
+	close(to_us[1]);
+	return child;
+}
+
+static void end_script(pid_t shell)
+{
+	kill(-shell, SIGKILL);
+	waitpid(shell, NULL, 0);
+}
+
+/* The shell that pushes a probe is no process of the container; one that merely knows the word is.
+ */
+static void pushing_shells_are_not_listed(void **state)
+{
+	_cleanup_process_list_ struct process_list list = {0};
+	char ours[] = "podsnap", other[] = "other";
+	pid_t push = start_script(ours, other), script = start_script(other, ours);
+	struct err e;
+	int r = process_list_read(NULL, 0, &list, &e);
+
+	end_script(push);
+	end_script(script);
+	assert_int_equal(r, 0);
+	assert_null(find(&list, push));
+	assert_non_null(find(&list, script));
+	for (size_t i = 0; i < list.count; i++)
+		assert_int_not_equal(list.v[i].ppid, push);
+	(void)state;
+}
+
 static pid_t start_sleep(void)
 {
 	char name[] = "sleep", seconds[] = "600", *argv[] = {name, seconds, NULL};
@@ -393,6 +444,7 @@ int main(void)
 	    cmocka_unit_test(json_of_a_list),
 	    cmocka_unit_test(all_but_this_program),
 	    cmocka_unit_test(a_named_process),
+	    cmocka_unit_test(pushing_shells_are_not_listed),
 	    cmocka_unit_test(pick_is_none_of_ours),
 	    cmocka_unit_test(pick_in_a_container),
 	    cmocka_unit_test(describe_masks_secrets),

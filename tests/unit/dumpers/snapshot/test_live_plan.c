@@ -259,6 +259,10 @@ static void test_more_memory_and_threads_take_longer(void **state)
 	f.ballast_bytes = GIB;
 	plan_choose(&f, &config, &second, NULL);
 	assert_true(second.predicted_ns > first.predicted_ns);
+	f.shared_bytes = 32 * MIB;
+	plan_choose(&f, &config, &first, NULL);
+	assert_int_equal(first.mode, SNAPSHOT_COW);
+	assert_true(first.predicted_ns > second.predicted_ns);
 	(void)state;
 }
 
