@@ -12,8 +12,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &cmd_capture, &cmd_stacks, &cmd_ps,   &cmd_doctor, &cmd_heap,   &cmd_objects,
-    &cmd_object,  &cmd_roots,  &cmd_show, &cmd_verify, &cmd_config, &cmd_version,
+    &cmd_capture, &cmd_stacks,     &cmd_ps,   &cmd_doctor, &cmd_heap,   &cmd_objects, &cmd_object,
+    &cmd_roots,   &cmd_exceptions, &cmd_show, &cmd_verify, &cmd_config, &cmd_version,
 };
 
 static const struct command *find_command(const char *name)
@@ -32,7 +32,7 @@ static int print_overview(struct err *e)
 			 "Usage: podsnap VERB [SOURCE] [options]\n\nVerbs:\n",
 			 e);
 	for (size_t i = 0; !r && i < ARRAY_SIZE(commands); i++) {
-		r = buf_printf(&text, e, "  %-8s  %s\n", commands[i]->name, commands[i]->summary);
+		r = buf_printf(&text, e, "  %-10s  %s\n", commands[i]->name, commands[i]->summary);
 	}
 	if (!r) r = buf_puts(&text, "\nSee: podsnap VERB --help\n", e);
 	return r ? r : io_write_all(STDOUT_FILENO, text.data, text.len, "stdout", e);

@@ -19,9 +19,10 @@ enum verb {
 	VERB_OBJECTS = 1 << 10,
 	VERB_OBJECT = 1 << 11,
 	VERB_ROOTS = 1 << 12,
+	VERB_EXCEPTIONS = 1 << 13,
 };
 /* Managed objects, read at the user's side. */
-#define VERBS_OBJECTS (VERB_HEAP | VERB_OBJECTS | VERB_OBJECT | VERB_ROOTS)
+#define VERBS_OBJECTS (VERB_HEAP | VERB_OBJECTS | VERB_OBJECT | VERB_ROOTS | VERB_EXCEPTIONS)
 /* A probe is asked; a pod is named. */
 #define VERBS_PROBED (VERB_CAPTURE | VERB_STACKS | VERB_PS)
 #define VERBS_LIVE (VERBS_PROBED | VERB_DOCTOR | VERBS_OBJECTS)

@@ -1,7 +1,7 @@
 #include "dumpers/dotnet/threads.h"
 
 #include "dumpers/dotnet/dotnet_internal.h"
-#include "dumpers/dotnet/object_internal.h"
+#include "dumpers/dotnet/fields.h"
 #include "dumpers/dotnet/type_name.h"
 
 void dotnet_threads_done(struct dotnet_threads *t)
@@ -21,31 +21,6 @@ void dotnet_frames_done(struct dotnet_frames *f)
 	*f = (struct dotnet_frames){0};
 }
 
-/* Of an instance field; 0 where it cannot be read. */
-static uint64_t read_field(struct dotnet *d, uint64_t object, const char *name, size_t size)
-{
-	struct dotnet_type *type;
-	const struct dotnet_field *field;
-	uint64_t value = 0, at;
-	if (dotnet_type_of(d, object, &type, NULL) ||
-	    dotnet_find_field(d, type, name, &field, NULL) ||
-	    add_overflows(object, OBJECT_HEADER + (uint64_t)field->is.offset, &at) ||
-	    dotnet_read(d, at, &value, size, NULL))
-		return 0;
-	return value;
-}
-
-/* A string object's text; NULL where there is none. */
-static char *read_text(struct dotnet *d, uint64_t object)
-{
-	struct node *n = object ? node_new() : NULL;
-	char *text = NULL;
-	if (n && !show_string(d, object, n, NULL) && n->kind == NODE_STRING)
-		text = strndup(n->text ? n->text : "", MIN(n->text_len, (size_t)THREAD_TEXT_MAX));
-	node_free(n);
-	return text;
-}
-
 static void read_exception(struct dotnet *d, uint64_t handle, struct dotnet_thread *t)
 {
 	struct dotnet_type *type;
@@ -55,15 +30,7 @@ static void read_exception(struct dotnet *d, uint64_t handle, struct dotnet_thre
 		return;
 	t->exception_object = object;
 	t->exception = strdup(type->name);
-	t->message = read_text(d, read_field(d, object, "_message", sizeof(uint64_t)));
-}
-
-/* Fields of System.Threading.Thread have had other names before .NET 5. */
-static uint64_t read_either(struct dotnet *d, uint64_t object, const char *name, const char *old,
-			    size_t size)
-{
-	uint64_t value = read_field(d, object, name, size);
-	return value ? value : read_field(d, object, old, size);
+	t->message = field_text(d, object, "_message");
 }
 
 static int compare_threads(const void *a, const void *b)
@@ -74,13 +41,15 @@ static int compare_threads(const void *a, const void *b)
 
 static void take_name(struct dotnet *d, uint64_t object, struct dotnet_threads *threads)
 {
-	const struct dotnet_thread key = {.id = (uint32_t)read_either(d, object, "_managedThreadId",
-								      "m_ManagedThreadId",
-								      sizeof(uint32_t))};
+	/* The fields of System.Threading.Thread have had other names before .NET 5. */
+	uint64_t id = field_number(d, object, "_managedThreadId", sizeof(uint32_t));
+	if (!id) id = field_number(d, object, "m_ManagedThreadId", sizeof(uint32_t));
+	const struct dotnet_thread key = {.id = (uint32_t)id};
 	struct dotnet_thread *t =
 	    key.id ? bsearch(&key, threads->v, threads->count, sizeof(key), compare_threads) : NULL;
 	if (!t || t->name) return;
-	t->name = read_text(d, read_either(d, object, "_name", "m_Name", sizeof(uint64_t)));
+	t->name = field_text(d, object, "_name");
+	if (!t->name) t->name = field_text(d, object, "m_Name");
 }
 
 /* The runtime's own thread leads to no object, but a handle of it does. */

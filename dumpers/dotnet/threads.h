@@ -4,8 +4,6 @@
 
 #include "dumpers/dotnet/dotnet.h"
 
-enum { THREAD_TEXT_MAX = 4096 }; /* bytes of a thread's name, of an exception's message */
-
 struct dotnet_thread {
 	uint32_t id;               /* Thread.ManagedThreadId */
 	uint32_t os_id;            /* in the target's pid namespace; 0: not started, or ended */
