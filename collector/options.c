@@ -308,7 +308,7 @@ const struct option_def option_table[OPT_COUNT] = {
 		   .def = "100",
 		   .metavar = "N",
 		   .help = "at most so many types, objects, or items of a collection; 0: all",
-		   .verbs = VERBS_OBJECTS},
+		   .verbs = VERBS_LISTING},
     [OPT_DEPTH] = {.name = "depth",
 		   .type = OPTION_INT,
 		   .min = 0,

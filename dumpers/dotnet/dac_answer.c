@@ -231,6 +231,8 @@ int dac_answer(struct dac *dac, const struct dac_header *q, struct buf *ret, hre
 		return dac_answer_stack(dac, q->argument, ret, ret_hr, e);
 	case DAC_ASK_METHOD_NAME:
 		return dac_append_name(dac, SOS_METHOD_NAME, q->argument, ret, e);
+	case DAC_ASK_SYNC_BLOCKS:
+		return dac_answer_sync_blocks(dac, ret, ret_hr, e);
 	case DAC_ASK_THREAD_OBJECTS:
 		return dac_answer_thread_objects(dac, ret, ret_hr, e);
 	default:

@@ -64,6 +64,7 @@ int dac_each_field(struct dac *dac, uint64_t type, const struct dac_type *data, 
 /* dac_answer_stack.c */
 int dac_answer_stack(struct dac *dac, uint64_t tid, struct buf *ret, hresult *ret_hr,
 		     struct err *e);
+int dac_answer_sync_blocks(struct dac *dac, struct buf *ret, hresult *ret_hr, struct err *e);
 int dac_answer_thread_objects(struct dac *dac, struct buf *ret, hresult *ret_hr, struct err *e);
 /* dac_answer.c: appends a name by its entry of ISOSDacInterface; without a name, nothing. */
 int dac_append_name(struct dac *dac, int slot, uint64_t address, struct buf *ret, struct err *e);
