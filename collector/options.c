@@ -5,7 +5,7 @@
 const struct option_def option_table[OPT_COUNT] = {
     [OPT_VERB] = {.name = "verb",
 		  .type = OPTION_ENUM,
-		  .choices = "capture|stacks|ps|hold|check",
+		  .choices = "capture|stacks|stacks-unless-managed|ps|hold|check",
 		  .help = "what the probe is asked",
 		  .verbs = VERB_PROBE},
     [OPT_CONTAINER_ID] = {.name = "container-id",
