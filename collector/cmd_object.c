@@ -1,6 +1,7 @@
 #include "base/json.h"
 #include "collector/managed_object.h"
 #include "dumpers/dotnet/object.h"
+#include "dumpers/dotnet/unanswered.h"
 
 struct showing {
 	struct managed *m;
@@ -25,7 +26,8 @@ static int show(void *ctx, uint64_t address, struct err *e)
 	return r;
 }
 
-/* {"schema":"podsnap.object/1","pid","objects":[...]}, each as node_json writes it. */
+/* {"schema":"podsnap.object/1","pid","objects":[...],"unanswered"}, each as node_json writes
+ * it. */
 static int answer(void *ctx, struct managed *m, struct buf *ret, struct err *e)
 {
 	const struct options *o = m->call->options;
@@ -46,8 +48,10 @@ static int answer(void *ctx, struct managed *m, struct buf *ret, struct err *e)
 		json_array(&s.json);
 	}
 	int r = managed_object_each(q, m, s.config.limit, show, &s, &found, e);
-	if (r || !s.is_json) return r;
+	if (r) return r;
+	if (!s.is_json) return unanswered_text(m->dotnet, ret, e);
 	json_array_end(&s.json);
+	unanswered_json(m->dotnet, &s.json);
 	json_object_end(&s.json);
 	return json_finish(&s.json, e);
 }

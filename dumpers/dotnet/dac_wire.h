@@ -21,9 +21,11 @@ enum dac_message {
 	/* Argument: how many records to leave out. As many as DAC_ROOTS_EACH -> there may be more.
 	 */
 	DAC_ASK_HANDLES, /* and the queue of the finalizer -> dac_wire_root... */
-	DAC_ASK_STATICS, /* -> dac_wire_root... */
-	DAC_ASK_STACK,   /* of a thread by its id in the system -> dac_wire_root... */
-	DAC_ASK_METHOD,  /* at an address of code -> its name in UTF-8 */
+	DAC_ASK_STATICS, /* of all types without arguments -> dac_wire_root... */
+	/* Argument: of what. */
+	DAC_ASK_STATICS_OF, /* a method table -> dac_wire_root... */
+	DAC_ASK_STACK,      /* a thread, by its id in the system -> dac_wire_root... */
+	DAC_ASK_METHOD,     /* an address of code -> its name in UTF-8 */
 	/* From the other side. */
 	DAC_ANSWER,
 	DAC_FAILED, /* argument: its hresult; text: what failed */
