@@ -178,8 +178,7 @@ static int read_from_file(struct dotnet *d, uint64_t address, void *data, size_t
 static bool is_as_in_file(struct dotnet *d, uint64_t address, enum mem_state state)
 {
 	const struct map *map = maps_find(&modules_snapshot(d->modules)->maps, address);
-	return state == MEM_FILE ||
-	       (state == MEM_NOT_CAPTURED && map && !(map->prot & PROT_WRITE));
+	return state == MEM_FILE || (state == MEM_NOT_CAPTURED && map && !(map->prot & PROT_WRITE));
 }
 
 /* Piece by piece: of what an assembly is mapped by, some pages may be in the core, others not. */
