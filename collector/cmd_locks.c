@@ -1,11 +1,13 @@
 #include "base/json.h"
 #include "collector/managed.h"
 #include "dumpers/dotnet/monitors.h"
+#include "dumpers/dotnet/unanswered.h"
 
 static int show_text(struct managed *m, const struct lock_graph *g,
 		     const struct dotnet_walk_loss *loss, struct buf *ret, struct err *e)
 {
 	int r = lock_graph_text(g, ret, e);
+	if (!r) r = unanswered_text(m->dotnet, ret, e);
 	if (r || !loss->ranges) return r;
 	return buf_printf(ret, e,
 			  "%llu bytes in %llu segments of the heap could not be searched for locks "
@@ -13,7 +15,7 @@ static int show_text(struct managed *m, const struct lock_graph *g,
 			  (unsigned long long)loss->bytes, (unsigned long long)loss->ranges);
 }
 
-/* {"schema":"podsnap.locks/1","pid",...,"lost_bytes"}: see lock_graph.h. */
+/* {"schema":"podsnap.locks/1","pid",...,"lost_bytes","unanswered"?}: see lock_graph.h. */
 static int show_json(struct managed *m, const struct lock_graph *g,
 		     const struct dotnet_walk_loss *loss, struct buf *ret, struct err *e)
 {
@@ -25,6 +27,7 @@ static int show_json(struct managed *m, const struct lock_graph *g,
 	int r = lock_graph_json(g, &j, e);
 	if (r) return r;
 	json_kv_uint(&j, "lost_bytes", loss->bytes);
+	unanswered_json(m->dotnet, &j);
 	json_object_end(&j);
 	return json_finish(&j, e);
 }

@@ -317,6 +317,17 @@ const struct option_def option_table[OPT_COUNT] = {
 		   .metavar = "N",
 		   .help = "how many references on other objects are shown, too",
 		   .verbs = VERB_OBJECT},
+    [OPT_DIFF] = {.name = "diff",
+		  .type = OPTION_STRING,
+		  .metavar = "OTHER",
+		  .help = "what has changed since OTHER: a bundle, a core file, or another source",
+		  .verbs = VERB_HEAP},
+    [OPT_PATH] = {.name = "path",
+		  .type = OPTION_STRING,
+		  .metavar = "PATH",
+		  .help = "only the value that this leads to, from each object: "
+			  ".flags[\"EnableFallback\"], .list[3], .next.name",
+		  .verbs = VERB_OBJECT},
     [OPT_KUBECONFIG] =
 	{.name = "kubeconfig",
 	 .key = "kube.config",

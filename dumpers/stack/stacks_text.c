@@ -187,7 +187,7 @@ int stacks_print_text(const struct stacks *s, bool full, struct buf *ret, struct
 
 	if (!r) r = buf_puts_clean(ret, s->snapshot->id.comm, e);
 	if (!r) r = buf_printf(ret, e, "), %zu thread%s\n", s->count, s->count == 1 ? "" : "s");
-	if (!r && s->unnamed) r = buf_puts(ret, "managed methods have no names: ", e);
+	if (!r && s->unnamed) r = buf_puts(ret, "managed names are missing: ", e);
 	if (!r && s->unnamed) r = buf_puts_clean(ret, s->unnamed, e);
 	if (!r && s->unnamed) r = buf_puts(ret, "\n", e);
 	if (r) return r;
