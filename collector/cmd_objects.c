@@ -1,6 +1,7 @@
 #include "base/json.h"
 #include "collector/managed.h"
 #include "dumpers/dotnet/search.h"
+#include "dumpers/dotnet/unanswered.h"
 
 /* A list of what is found; what is beyond the limit is counted. */
 struct listing {
@@ -39,7 +40,7 @@ static int end_text(const struct listing *l, const struct dotnet_walk_loss *loss
 	if (!r && loss->ranges)
 		r = buf_printf(l->text, e, "%llu bytes in %llu segments could not be read\n",
 			       (unsigned long long)loss->bytes, (unsigned long long)loss->ranges);
-	return r;
+	return r ? r : unanswered_text(l->m->dotnet, l->text, e);
 }
 
 static int end_json(struct listing *l, const struct dotnet_walk_loss *loss, struct err *e)
@@ -48,12 +49,13 @@ static int end_json(struct listing *l, const struct dotnet_walk_loss *loss, stru
 	json_kv_uint(&l->json, "found", l->found);
 	json_kv_uint(&l->json, "bytes", l->bytes);
 	json_kv_uint(&l->json, "lost_bytes", loss->bytes);
+	unanswered_json(l->m->dotnet, &l->json);
 	json_object_end(&l->json);
 	return json_finish(&l->json, e);
 }
 
 /* {"schema":"podsnap.objects/1","pid","objects":[{"address","size","type"}],"found","bytes",
- * "lost_bytes"} */
+ * "lost_bytes","unanswered"} */
 static int list(void *ctx, struct managed *m, struct buf *ret, struct err *e)
 {
 	struct dotnet_walk_loss loss;

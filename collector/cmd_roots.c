@@ -1,6 +1,7 @@
 #include "base/json.h"
 #include "collector/managed_object.h"
 #include "dumpers/dotnet/reach.h"
+#include "dumpers/dotnet/unanswered.h"
 
 struct answering {
 	struct reach reach;
@@ -33,10 +34,12 @@ static int end_text(struct answering *a, uint64_t found, struct err *e)
 	if (found > a->shown)
 		r = buf_printf(a->text, e, "\nand %llu more objects (--limit 0 shows all)\n",
 			       (unsigned long long)(found - a->shown));
-	return r ? r : reach_gaps_text(&a->reach, a->text, e);
+	if (!r) r = reach_gaps_text(&a->reach, a->text, e);
+	return r ? r : unanswered_text(a->m->dotnet, a->text, e);
 }
 
-/* {"schema":"podsnap.roots/1","pid","objects":[...],"found","unsearched"}: see reach.h. */
+/* {"schema":"podsnap.roots/1","pid","objects":[...],"found","unsearched","unanswered"}: see
+ * reach.h. */
 static int show_json(struct answering *a, const struct managed_object *q, struct err *e)
 {
 	struct json *j = &a->json;
@@ -52,6 +55,7 @@ static int show_json(struct answering *a, const struct managed_object *q, struct
 	json_array_end(j);
 	json_kv_uint(j, "found", found);
 	reach_gaps_json(&a->reach, j);
+	unanswered_json(a->m->dotnet, j);
 	json_object_end(j);
 	return json_finish(j, e);
 }

@@ -17,8 +17,8 @@ int answer_check(const struct options *options, struct buf *ret, struct err *e);
  * alone: whoever asks can do better, from a snapshot. The process does not stop for that. */
 int answer_stacks_unless_managed(const struct options *options, struct buf *ret, struct err *e);
 #define ANSWER_MANAGED "managed\n"
-/* `stacks` of any snapshot: live, core file or bundle end here. unnamed: why managed methods have
- * no names, NULL: there are none. */
+/* `stacks` of any snapshot: live, core file or bundle end here. unnamed: why managed names are
+ * missing, NULL: none is. */
 int answer_stacks_of(const struct options *options, struct snapshot *snapshot, find_module_fn find,
 		     void *find_ctx, const char *unnamed, struct buf *ret, struct err *e);
 /* As the options want the report: text or JSON, folded or not. */

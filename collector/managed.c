@@ -9,6 +9,7 @@
 #include "collector/pod_held.h"
 #include "collector/source.h"
 #include "dumpers/dotnet/search.h"
+#include "dumpers/dotnet/unanswered.h"
 #include "dumpers/snapshot/corefile.h"
 #include "dumpers/snapshot/live.h"
 
@@ -32,6 +33,7 @@ static int answer(struct request *q, struct snapshot *snapshot, find_module_fn f
 	struct managed m = {
 	    .call = q->call, .dotnet = dotnet, .snapshot = snapshot, .live = q->live};
 	if (!r) r = q->fn(q->ctx, &m, q->text, e);
+	if (!r && unanswered_count(dotnet)) q->call->partial = true;
 	dotnet_free(STEAL_PTR(dotnet));
 	modules_free(modules);
 	return r;

@@ -20,9 +20,12 @@ enum verb {
 	VERB_OBJECT = 1 << 11,
 	VERB_ROOTS = 1 << 12,
 	VERB_EXCEPTIONS = 1 << 13,
+	VERB_LOCKS = 1 << 14,
 };
 /* Managed objects, read at the user's side. */
-#define VERBS_OBJECTS (VERB_HEAP | VERB_OBJECTS | VERB_OBJECT | VERB_ROOTS | VERB_EXCEPTIONS)
+#define VERBS_LISTING (VERB_HEAP | VERB_OBJECTS | VERB_OBJECT | VERB_ROOTS | VERB_EXCEPTIONS)
+/* Those, and what else a runtime has. */
+#define VERBS_OBJECTS (VERBS_LISTING | VERB_LOCKS)
 /* A probe is asked; a pod is named. */
 #define VERBS_PROBED (VERB_CAPTURE | VERB_STACKS | VERB_PS)
 #define VERBS_LIVE (VERBS_PROBED | VERB_DOCTOR | VERBS_OBJECTS)
@@ -76,6 +79,8 @@ enum option_id {
 	OPT_WHERE,
 	OPT_LIMIT,
 	OPT_DEPTH,
+	OPT_DIFF,
+	OPT_PATH,
 	OPT_KUBECONFIG,
 	OPT_CONTEXT,
 	OPT_CLUSTER,

@@ -41,6 +41,7 @@ static struct place element_place(const struct elements *a, uint64_t address)
 static bool is_full(const struct reading *g, const struct node *n)
 {
 	size_t of_each = n->shape == SHAPE_ENTRIES ? 2 : 1;
+	if (n->shape == SHAPE_ENTRIES && g->config->all_entries) return false;
 	return g->config->limit && n->child_count >= g->config->limit * of_each;
 }
 
@@ -59,7 +60,7 @@ static int add_elements(struct reading *g, const struct elements *a, uint32_t st
 	int r = 0;
 	n->shape = SHAPE_ITEMS;
 	n->total = count;
-	for (uint32_t i = 0; !r && i < count; i++) {
+	for (uint32_t i = (uint32_t)MIN(g->config->first, (size_t)count); !r && i < count; i++) {
 		uint32_t index = (uint32_t)(((uint64_t)start + i) % a->count);
 		const struct place p = element_place(a, element_at(a, index));
 		n->cut = is_full(g, n);

@@ -53,7 +53,7 @@ static int get_type(struct dac *dac, uint64_t address, struct dac_type *ret, hre
 }
 
 /* An object of a type that can be unloaded keeps all of its assembly alive, by no field of its. */
-static uint64_t find_loader(struct dac *dac, uint64_t type)
+uint64_t dac_loader_handle(struct dac *dac, uint64_t type)
 {
 	struct dac_collectible data = {0};
 	if (!dac->sos6 || DAC_CALL(dac->sos6, SOS6_COLLECTIBLE, uint64_t,
@@ -74,7 +74,7 @@ static int answer_type(struct dac *dac, uint64_t address, struct buf *ret, hresu
 					     .component_size = type.component_size,
 					     .token = type.token,
 					     .is_free = type.is_free != 0,
-					     .loader_handle = find_loader(dac, address),
+					     .loader_handle = dac_loader_handle(dac, address),
 					     .has_references = type.has_pointers != 0};
 	r = buf_append(ret, &record, sizeof(record), e);
 	return r ? r : dac_append_name(dac, SOS_TYPE_NAME, address, ret, e);
@@ -223,6 +223,7 @@ int dac_answer(struct dac *dac, const struct dac_header *q, struct buf *ret, hre
 		return answer_array(dac, q->argument, ret, ret_hr, e);
 	case DAC_ASK_HANDLES:
 	case DAC_ASK_STATICS:
+	case DAC_ASK_STATICS_OF:
 	case DAC_ASK_STACK:
 		return dac_answer_roots(dac, q, ret, ret_hr, e);
 	case DAC_ASK_METHOD:
@@ -231,6 +232,8 @@ int dac_answer(struct dac *dac, const struct dac_header *q, struct buf *ret, hre
 		return dac_answer_stack(dac, q->argument, ret, ret_hr, e);
 	case DAC_ASK_METHOD_NAME:
 		return dac_append_name(dac, SOS_METHOD_NAME, q->argument, ret, e);
+	case DAC_ASK_SYNC_BLOCKS:
+		return dac_answer_sync_blocks(dac, ret, ret_hr, e);
 	case DAC_ASK_THREAD_OBJECTS:
 		return dac_answer_thread_objects(dac, ret, ret_hr, e);
 	default:

@@ -4,7 +4,9 @@
  */
 #include "dumpers/dotnet/dac_host_internal.h"
 
-enum { LIST_MAX = 1 << 16, AT_A_TIME = 64, HEAPS_MAX = 1024 };
+#include <string.h>
+
+enum { LIST_MAX = 1 << 16, TYPES_MAX = 1 << 20, AT_A_TIME = 64, HEAPS_MAX = 1024 };
 
 struct listing {
 	struct dac *dac;
@@ -15,6 +17,7 @@ struct listing {
 	int failed;
 	/* The type whose statics are listed. */
 	uint64_t type, module;
+	struct buf types; /* of the module: addresses */
 };
 
 static bool is_full(const struct listing *l)
@@ -173,10 +176,9 @@ static int add_static(void *ctx, const struct dac_wire_field *field, struct err 
 	return add(l, &root);
 }
 
-/* Called by the library; what it cannot tell of a type has no statics. */
-static void list_type(uint32_t index, uint64_t type, void *ctx)
+/* What the library cannot tell of a type has no statics. */
+static void list_type(struct listing *l, uint64_t type)
 {
-	struct listing *l = ctx;
 	struct dac_type data = {0};
 	hresult ignored;
 	struct err why = {0};
@@ -184,6 +186,8 @@ static void list_type(uint32_t index, uint64_t type, void *ctx)
 	    DAC_CALL(l->dac->sos, SOS_TYPE, uint64_t, struct dac_type *)(l->dac->sos, type, &data) <
 		0)
 		return;
+	/* What can be unloaded has its statics in an array of its loader's. */
+	if (dac_loader_handle(l->dac, type)) return;
 	l->type = type;
 	l->module = data.module;
 	int r = dac_each_field(l->dac, type, &data, add_static, l, &ignored, &why);
@@ -209,15 +213,41 @@ static uint32_t list_of(struct dac *dac, int slot, const uint64_t *of, uint64_t 
 	return hr < 0 ? 0 : MIN(count, (uint32_t)LIST_MAX);
 }
 
+/* Called by the library, which is not asked anything until it is through. */
+static void keep_type(uint32_t index, uint64_t type, void *ctx)
+{
+	struct listing *l = ctx;
+	int r = buf_append(&l->types, &type, sizeof(type), NULL);
+	if (r) l->failed = r;
+}
+
+static void list_module(struct listing *l, uint64_t module)
+{
+	l->types = BUF_INIT((size_t)TYPES_MAX * sizeof(uint64_t));
+	DAC_CALL(l->dac->sos, SOS_MODULE_TYPES, int32_t, uint64_t,
+		 void (*)(uint32_t, uint64_t, void *), void *)
+	(l->dac->sos, 0, module, keep_type, l);
+	for (size_t i = 0; i + sizeof(uint64_t) <= l->types.len; i += sizeof(uint64_t)) {
+		uint64_t type;
+		memcpy(&type, l->types.data + i, sizeof(type));
+		list_type(l, type);
+	}
+	buf_done(&l->types);
+}
+
 static void list_assembly(struct listing *l, uint64_t assembly)
 {
 	_cleanup_free_ uint64_t *modules = NULL;
-	void *sos = l->dac->sos;
 	uint32_t count = list_of(l->dac, SOS_MODULES, &assembly, &modules);
 	for (uint32_t i = 0; i < count; i++)
-		DAC_CALL(sos, SOS_MODULE_TYPES, int32_t, uint64_t,
-			 void (*)(uint32_t, uint64_t, void *), void *)
-	(sos, 0, modules[i], list_type, l);
+		list_module(l, modules[i]);
+}
+
+static int end_statics(struct listing *l)
+{
+	return l->failed
+		   ? err_set(l->e, (enum err_code) - l->failed, "the statics cannot be listed")
+		   : 0;
 }
 
 static int list_statics(struct listing *l)
@@ -230,9 +260,7 @@ static int list_statics(struct listing *l)
 		for (uint32_t k = 0; k < count; k++)
 			list_assembly(l, assemblies[k]);
 	}
-	return l->failed
-		   ? err_set(l->e, (enum err_code) - l->failed, "the statics cannot be listed")
-		   : 0;
+	return end_statics(l);
 }
 
 /* --- stacks
@@ -281,6 +309,10 @@ int dac_answer_roots(struct dac *dac, const struct dac_header *q, struct buf *re
 	if (q->message == DAC_ASK_STACK) {
 		if (q->argument > UINT32_MAX) return err_set(e, ERR_PROTOCOL, "no such thread");
 		return list_stack(&l, (uint32_t)q->argument, ret_hr);
+	}
+	if (q->message == DAC_ASK_STATICS_OF) {
+		list_type(&l, q->argument);
+		return end_statics(&l);
 	}
 	l.leave_out = q->argument;
 	if (q->message == DAC_ASK_STATICS) return list_statics(&l);

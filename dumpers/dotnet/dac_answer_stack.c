@@ -1,4 +1,4 @@
-/* Managed stacks, and the objects that stand for threads. */
+/* Managed stacks, the objects that stand for threads, and the locks that these hold. */
 #include "dumpers/dotnet/dac_host_internal.h"
 
 enum {
@@ -10,6 +10,7 @@ enum {
 	HANDLES_MAX = 1 << 20,
 	HANDLES_AT_ONCE = 64,
 	TYPES_SEEN = 1024,
+	SYNC_BLOCKS_TRIED_MAX = 1 << 22,
 };
 /* DACSTACKPRIV_REQUEST_FRAME_DATA: the address of the runtime's mark, 0 in managed code. */
 #define REQUEST_FRAME 0xf0000000u
@@ -134,5 +135,38 @@ int dac_answer_thread_objects(struct dac *dac, struct buf *ret, hresult *ret_hr,
 	}
 	release(list);
 	free(seen);
+	return r;
+}
+
+/* The lock's own word: its owner's bit, then how many wait (syncblk.h, AwareLock). */
+static struct dac_wire_sync_block wire_sync_block(const struct dac_sync_block *b)
+{
+	return (struct dac_wire_sync_block){.object = b->object,
+					    .owner = b->owner,
+					    .times = b->recursion,
+					    .entering = b->held >> 1,
+					    .in_wait = b->in_wait,
+					    .is_held = b->held & 1};
+}
+
+/* They are numbered from 1 on; each tells how many there are. */
+int dac_answer_sync_blocks(struct dac *dac, struct buf *ret, hresult *ret_hr, struct err *e)
+{
+	uint32_t count = 1, kept = 0;
+	int r = 0;
+	for (uint32_t i = 1; !r && i <= MIN(count, (uint32_t)SYNC_BLOCKS_TRIED_MAX); i++) {
+		struct dac_sync_block block = {0};
+		hresult hr = DAC_CALL(dac->sos, SOS_SYNC_BLOCK, uint32_t,
+				      struct dac_sync_block *)(dac->sos, i, &block);
+		/* Where there is none at all, it fails at the first. */
+		if (hr < 0 && i > 1) return dac_refused(hr, "no such sync block", ret_hr, e);
+		if (hr < 0) return 0;
+		count = block.count;
+		if (block.is_free || !block.object || !(block.held || block.in_wait)) continue;
+		if (kept++ == DAC_SYNC_BLOCKS_MAX)
+			return err_set(e, ERR_LIMIT, "more than %d locks", DAC_SYNC_BLOCKS_MAX);
+		const struct dac_wire_sync_block record = wire_sync_block(&block);
+		r = buf_append(ret, &record, sizeof(record), e);
+	}
 	return r;
 }

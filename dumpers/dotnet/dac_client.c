@@ -14,13 +14,18 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-enum { COPY_CHUNK = 1 << 20 };
+/* A process is started anew in some milliseconds; what did not answer has cost all of its time. */
+enum { COPY_CHUNK = 1 << 20, RESTARTS_MAX = 64, RESTARTS_OF_A_TIMEOUT = 16 };
 
 struct dac_client {
 	struct dac_view view;
 	uint64_t timeout_ns;
 	pid_t pid; /* 0: ended and waited for */
 	int fd;
+	int library;           /* in memory, for the next process */
+	uint64_t runtime_base; /* what START was asked with; 0: not started yet */
+	uint32_t restarts;     /* in units of RESTARTS_MAX */
+	struct dac_unanswered unanswered;
 	struct err gone; /* why it can be asked no more; code 0: it can */
 };
 
@@ -86,19 +91,16 @@ static int spawn(int socket, int library, pid_t *ret, struct err *e)
 	return failed ? err_errno(e, "cannot start the process of the data-access library") : 0;
 }
 
-static int start(struct dac_client *c, struct blob *library, struct err *e)
+static int start(struct dac_client *c, struct err *e)
 {
-	_cleanup_close_ int memory = -1, ours = -1, theirs = -1;
+	_cleanup_close_ int ours = -1, theirs = -1;
 	int pair[2];
-	int r = library_fd(library, &memory, e);
-	if (r) return r;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, "cannot make a socket pair");
 	ours = pair[0];
 	theirs = pair[1];
-	r = move_above(&memory, e);
-	if (!r) r = move_above(&theirs, e);
-	if (!r) r = spawn(theirs, memory, &c->pid, e);
+	int r = move_above(&theirs, e);
+	if (!r) r = spawn(theirs, c->library, &c->pid, e);
 	if (!r) c->fd = steal_fd(&ours);
 	return r;
 }
@@ -108,10 +110,12 @@ int dac_client_new(struct blob *library, const struct dac_view *view, uint64_t t
 {
 	struct dac_client *c = calloc(1, sizeof(*c));
 	if (!c) return err_set(e, ERR_NO_MEMORY, "no memory");
-	c->fd = -1;
+	c->fd = c->library = -1;
 	c->view = *view;
 	c->timeout_ns = timeout_ns;
-	int r = start(c, library, e);
+	int r = library_fd(library, &c->library, e);
+	if (!r) r = move_above(&c->library, e);
+	if (!r) r = start(c, e);
 	if (r)
 		dac_client_free(c);
 	else
@@ -135,6 +139,7 @@ void dac_client_free(struct dac_client *c)
 {
 	if (!c) return;
 	if (c->fd >= 0) close(c->fd);
+	if (c->library >= 0) close(c->library);
 	end(c, true);
 	free(c);
 }
@@ -290,6 +295,78 @@ static int exchange(struct dac_client *c, enum dac_message question, uint64_t ar
 	return r;
 }
 
+static const char *name_of(enum dac_message question)
+{
+	switch (question) {
+	case DAC_ASK_THREADS:
+		return "the threads";
+	case DAC_ASK_HEAP:
+		return "the heap";
+	case DAC_ASK_TYPE:
+		return "the type";
+	case DAC_ASK_FIELDS:
+		return "the fields of the type";
+	case DAC_ASK_MODULE:
+		return "the module";
+	case DAC_ASK_ARRAY:
+		return "the array";
+	case DAC_ASK_HANDLES:
+		return "the handles";
+	case DAC_ASK_STATICS:
+		return "the statics";
+	case DAC_ASK_STATICS_OF:
+		return "the statics of the type";
+	case DAC_ASK_STACK:
+		return "the stack of thread";
+	case DAC_ASK_METHOD:
+		return "the method";
+	default:
+		return "question";
+	}
+}
+
+/* What is asked about one thing is named with it. */
+static int say_question(enum dac_message question, uint64_t argument, struct err *e)
+{
+	struct err why = *e;
+	char about[32] = "";
+	if (question == DAC_ASK_STACK)
+		snprintf(about, sizeof(about), " %llu", (unsigned long long)argument);
+	else if (argument > DAC_ROOTS_EACH)
+		snprintf(about, sizeof(about), " at 0x%llx", (unsigned long long)argument);
+	err_set(e, (enum err_code)why.code, "%s when it was asked for %s%s", why.text,
+		name_of(question), about);
+	e->sys_errno = why.sys_errno;
+	return err_hint(e, "%s", why.hint);
+}
+
+/* Another process takes the place of one that is gone: only what that was asked for is lost. */
+static int restart(struct dac_client *c, int failure)
+{
+	_cleanup_buf_ struct buf ignored = BUF_INIT(DAC_PAYLOAD_MAX);
+	c->restarts += failure == -ERR_TIMEOUT ? RESTARTS_OF_A_TIMEOUT : 1;
+	if (!c->runtime_base || c->restarts > RESTARTS_MAX) return -ERR_SERVER;
+	end(c, true);
+	close(c->fd);
+	c->fd = -1;
+	int r = start(c, NULL);
+	return r ? r : exchange(c, DAC_ASK_START, c->runtime_base, &ignored, NULL);
+}
+
+static int settle_failure(struct dac_client *c, enum dac_message question, uint64_t argument,
+			  struct err *e)
+{
+	int failure = -e->code;
+	if (failure != -ERR_SERVER && failure != -ERR_TIMEOUT) return failure;
+	if (!c->runtime_base) return failure;
+	say_question(question, argument, e);
+	if (restart(c, failure)) return failure;
+	if (!c->unanswered.count++)
+		snprintf(c->unanswered.first, sizeof(c->unanswered.first), "%s", e->text);
+	e->code = ERR_CORRUPT;
+	return -ERR_CORRUPT;
+}
+
 int dac_client_ask(struct dac_client *c, enum dac_message question, uint64_t argument,
 		   struct buf *ret, struct err *e)
 {
@@ -299,11 +376,18 @@ int dac_client_ask(struct dac_client *c, enum dac_message question, uint64_t arg
 		return -c->gone.code;
 	}
 	int r = exchange(c, question, argument, ret, &why);
+	if (!r && question == DAC_ASK_START) c->runtime_base = argument;
 	/* A "no" of the library leaves the conversation whole; nothing else does. */
+	if (r && r != -ERR_CORRUPT) r = settle_failure(c, question, argument, &why);
 	if (r && r != -ERR_CORRUPT) {
 		end(c, true);
 		c->gone = why;
 	}
 	if (r && e) *e = why;
 	return r;
+}
+
+const struct dac_unanswered *dac_client_unanswered(const struct dac_client *c)
+{
+	return &c->unanswered;
 }

@@ -35,9 +35,17 @@ int dac_client_new(struct blob *library, const struct dac_view *view, uint64_t t
 void dac_client_free(struct dac_client *c);
 /*
  * One question; its answer's records replace what ret holds. -ERR_CORRUPT where the library says
- * no, -ERR_TIMEOUT, and -ERR_SERVER where its process is gone: of a signal, of a lack of memory.
+ * no, or was lost over this question while others can be asked. Once it can be asked no more:
+ * -ERR_TIMEOUT, and -ERR_SERVER where its process is gone: of a signal, of a lack of memory.
  */
 int dac_client_ask(struct dac_client *c, enum dac_message question, uint64_t argument,
 		   struct buf *ret, struct err *e);
+
+/* Questions over which a process of the library was lost. */
+struct dac_unanswered {
+	uint64_t count;
+	char first[ERR_TEXT_MAX]; /* what the first of them was, and what became of it */
+};
+const struct dac_unanswered *dac_client_unanswered(const struct dac_client *c);
 
 #endif

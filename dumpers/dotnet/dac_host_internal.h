@@ -57,6 +57,9 @@ enum { QUEUE_PARTS_MAX = 16 };
 bool dac_finalizer_queue(struct dac *dac, uint64_t heap, const struct dac_heap *details,
 			 uint64_t ret[static QUEUE_PARTS_MAX], uint32_t *ret_count);
 
+/* Of a type that can be unloaded: the handle of its loader's object; else 0. */
+uint64_t dac_loader_handle(struct dac *dac, uint64_t type);
+
 /* Fields of the type's own, one after another; what fn returns ends it if it is not 0. */
 typedef int (*dac_field_fn)(void *ctx, const struct dac_wire_field *field, struct err *e);
 int dac_each_field(struct dac *dac, uint64_t type, const struct dac_type *data, dac_field_fn fn,
@@ -64,6 +67,7 @@ int dac_each_field(struct dac *dac, uint64_t type, const struct dac_type *data, 
 /* dac_answer_stack.c */
 int dac_answer_stack(struct dac *dac, uint64_t tid, struct buf *ret, hresult *ret_hr,
 		     struct err *e);
+int dac_answer_sync_blocks(struct dac *dac, struct buf *ret, hresult *ret_hr, struct err *e);
 int dac_answer_thread_objects(struct dac *dac, struct buf *ret, hresult *ret_hr, struct err *e);
 /* dac_answer.c: appends a name by its entry of ISOSDacInterface; without a name, nothing. */
 int dac_append_name(struct dac *dac, int slot, uint64_t address, struct buf *ret, struct err *e);

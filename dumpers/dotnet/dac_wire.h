@@ -20,13 +20,16 @@ enum dac_message {
 	DAC_ASK_ARRAY,     /* an object -> dac_wire_array */
 	/* Argument: how many records to leave out. As many as DAC_ROOTS_EACH -> there may be more.
 	 */
-	DAC_ASK_HANDLES,     /* and the queue of the finalizer -> dac_wire_root... */
-	DAC_ASK_STATICS,     /* -> dac_wire_root... */
-	DAC_ASK_STACK,       /* of a thread by its id in the system -> dac_wire_root... */
-	DAC_ASK_METHOD,      /* at an address of code -> its name in UTF-8 */
+	DAC_ASK_HANDLES, /* and the queue of the finalizer -> dac_wire_root... */
+	DAC_ASK_STATICS, /* of all types without arguments -> dac_wire_root... */
+	/* Argument: of what. */
+	DAC_ASK_STATICS_OF,  /* a method table -> dac_wire_root... */
+	DAC_ASK_STACK,       /* a thread, by its id in the system -> dac_wire_root... */
+	DAC_ASK_METHOD,      /* an address of code -> its name in UTF-8 */
 	DAC_ASK_FRAMES,      /* of a thread, by os_id -> dac_wire_frame..., innermost first */
 	DAC_ASK_METHOD_NAME, /* a method's descriptor -> its name and parameters' types in UTF-8 */
 	DAC_ASK_THREAD_OBJECTS, /* -> address of each System.Threading.Thread that a handle has */
+	DAC_ASK_SYNC_BLOCKS,    /* in use by Monitor -> dac_wire_sync_block... */
 	/* From the other side. */
 	DAC_ANSWER,
 	DAC_FAILED, /* argument: its hresult; text: what failed */
@@ -52,6 +55,7 @@ enum {
 	DAC_THREADS_MAX = 1 << 17,
 	DAC_FRAMES_MAX = 1 << 12, /* of a thread */
 	DAC_RANGES_MAX = 1 << 16,
+	DAC_SYNC_BLOCKS_MAX = 1 << 18,
 	DAC_ROOTS_EACH = 1 << 17,
 	/* Descriptors of the process that holds the DAC. */
 	DAC_SOCKET_FD = 3,
@@ -89,6 +93,14 @@ struct dac_wire_heap {
 	uint32_t server, valid, heap_count;
 	uint32_t range_count, skip_count;
 	uint32_t reserved;
+};
+/* What an object's lock becomes when it is contended, or somebody is in Monitor.Wait. */
+struct dac_wire_sync_block {
+	uint64_t object;
+	uint64_t owner; /* address of the runtime's own thread; not sure unless is_held */
+	uint32_t times; /* that the owner has entered it */
+	uint32_t entering, in_wait; /* threads in Monitor.Enter and in Monitor.Wait for it */
+	uint32_t is_held;
 };
 /* Objects lie in [start, end), one after another. */
 struct dac_wire_range {

@@ -155,38 +155,61 @@ static struct blob *file_of_map(struct dotnet *d, const struct map *map)
 	return file->blob;
 }
 
-/* What can be written may differ from the file, where nobody knows that it was not. */
-static bool is_as_in_file(struct dotnet *d, const struct map *map, uint64_t address, size_t len)
-{
-	enum mem_state state;
-	if (!(map->prot & PROT_WRITE)) return true;
-	uint64_t end =
-	    snapshot_extent(modules_snapshot(d->modules), address, address + len, &state);
-	return state == MEM_FILE && end >= address + len;
-}
-
-static int read_from_file(struct dotnet *d, uint64_t address, void *data, size_t len)
+/* len bytes of a map at most, as its file has them; *ret_len: how many. */
+static int read_from_file(struct dotnet *d, uint64_t address, void *data, size_t len,
+			  size_t *ret_len)
 {
 	const struct map *map = maps_find(&modules_snapshot(d->modules)->maps, address);
 	uint64_t offset;
-	if (!map || map->name[0] != '/' || len > map->end - address ||
-	    !is_as_in_file(d, map, address, len))
-		return -ERR_NOT_FOUND;
+	if (!map || map->name[0] != '/') return -ERR_NOT_FOUND;
 	struct blob *file = file_of_map(d, map);
 	if (!file || add_overflows(map->offset, address - map->start, &offset))
 		return -ERR_NOT_FOUND;
 	/* What the last page has behind the end of the file is zero. */
 	if (offset >= file->size) return -ERR_NOT_FOUND;
+	len = (size_t)MIN((uint64_t)len, map->end - address);
 	size_t there = (size_t)MIN((uint64_t)len, file->size - offset);
 	memset((char *)data + there, 0, len - there);
+	*ret_len = len;
 	return blob_read_at(file, offset, data, there, NULL);
+}
+
+/* A page that the process has written is not as the file has it. */
+static bool is_as_in_file(struct dotnet *d, uint64_t address, enum mem_state state)
+{
+	const struct map *map = maps_find(&modules_snapshot(d->modules)->maps, address);
+	return state == MEM_FILE || (state == MEM_NOT_CAPTURED && map && !(map->prot & PROT_WRITE));
+}
+
+/* Piece by piece: of what an assembly is mapped by, some pages may be in the core, others not. */
+static int read_with_files(struct dotnet *d, uint64_t address, void *data, size_t len)
+{
+	uint8_t *to = data;
+	uint64_t end;
+	if (add_overflows(address, len, &end)) return -ERR_NOT_FOUND;
+	while (address < end) {
+		enum mem_state state;
+		size_t n = snapshot_read(modules_snapshot(d->modules), address, to,
+					 (size_t)(end - address), &state);
+		int r = 0;
+		if (is_as_in_file(d, address, state))
+			r = read_from_file(d, address, to, n, &n);
+		else if (state == MEM_ZERO)
+			memset(to, 0, n);
+		else if (state != MEM_BYTES)
+			r = -ERR_NOT_FOUND;
+		if (r) return r;
+		address += n;
+		to += n;
+	}
+	return 0;
 }
 
 static int read_uncached(struct dotnet *d, uint64_t address, void *data, size_t len, struct err *e)
 {
 	struct err why = {0};
 	int r = modules_read(d->modules, address, data, len, &why);
-	if (!r || !read_from_file(d, address, data, len)) return 0;
+	if (!r || !read_with_files(d, address, data, len)) return 0;
 	if (e) *e = why;
 	return r;
 }

@@ -6,25 +6,25 @@ enum { METHOD_NAME_MAX = 4 * DAC_NAME_MAX };
 static int put_method(struct dotnet *d, const struct exception_frame *f, struct buf *ret,
 		      struct err *e)
 {
-	size_t before = ret->len;
-	int r = dotnet_method_name(d, f->method, ret, e);
-	if (r || ret->len > before) return r;
-	return buf_printf(ret, e, "code at 0x%llx", (unsigned long long)f->pc);
+	_cleanup_buf_ struct buf name = BUF_INIT(METHOD_NAME_MAX);
+	int r = dotnet_method_name(d, f->method, &name, e);
+	if (r) return r;
+	return name.len ? buf_puts_clean(ret, name.data, e)
+			: buf_printf(ret, e, "code at 0x%llx", (unsigned long long)f->pc);
 }
 
 /* --- text --- */
 
-/* Each line of it, which may have any. */
-static int put_lines(const char *text, int indent, struct buf *ret, struct err *e)
+/* A text of several lines as such, what else could move a terminal's cursor as '?'. */
+static int put_lines(char *text, int indent, struct buf *ret, struct err *e)
 {
+	char *rest = NULL;
 	int r = 0;
-	while (!r && *text) {
-		size_t len = strcspn(text, "\r\n"), blank = strspn(text, " ");
-		if (len > blank)
-			r = buf_printf(ret, e, "%*s%.*s\n", indent, "", (int)(len - blank),
-				       text + blank);
-		text += len;
-		text += strspn(text, "\r\n");
+	for (char *line = strtok_r(text, "\r\n", &rest); !r && line;
+	     line = strtok_r(NULL, "\r\n", &rest)) {
+		r = buf_printf(ret, e, "%*s", indent, "");
+		if (!r) r = buf_puts_clean(ret, line + strspn(line, " "), e);
+		if (!r) r = buf_puts(ret, "\n", e);
 	}
 	return r;
 }
@@ -33,7 +33,8 @@ static int put_exception(struct dotnet *d, const struct exception *x, int indent
 			 struct err *e)
 {
 	int r = buf_printf(ret, e, "%*s%s", indent, "", x->type->name);
-	if (!r && x->message && *x->message) r = buf_printf(ret, e, ": %s", x->message);
+	if (!r && x->message && *x->message) r = buf_puts(ret, ": ", e);
+	if (!r && x->message) r = buf_puts_clean(ret, x->message, e);
 	if (!r) r = buf_printf(ret, e, " (0x%08x)\n", x->hresult);
 	if (!r && x->remote_stack) r = put_lines(x->remote_stack, indent + 2, ret, e);
 	for (size_t i = 0; !r && i < x->frame_count; i++) {
@@ -45,22 +46,31 @@ static int put_exception(struct dotnet *d, const struct exception *x, int indent
 	return r;
 }
 
-/* It, and what is in it. */
-static int put_chain(struct dotnet *d, uint64_t address, int depth, struct buf *ret, struct err *e)
+/* It, and what is in it, each inside the one before. */
+static int put_chain(struct dotnet *d, uint64_t address, int level, struct buf *ret, struct err *e)
 {
 	struct exception x;
+	int indent = 4 * level;
 	int r = exception_read(d, address, &x, e);
 	if (r == -ERR_CORRUPT)
-		return buf_printf(ret, e, "%*s? (0x%llx is not readable)\n", 2 * depth, "",
+		return buf_printf(ret, e, "%*s? (0x%llx is not readable)\n", indent, "",
 				  (unsigned long long)address);
 	if (r) return r;
-	r = put_exception(d, &x, 2 * depth, ret, e);
-	if (!r && x.inner && depth < EXCEPTION_INNER_MAX) {
-		r = buf_printf(ret, e, "%*sinner\n", 2 * depth + 2, "");
-		if (!r) r = put_chain(d, x.inner, depth + 2, ret, e);
+	r = put_exception(d, &x, indent, ret, e);
+	if (!r && x.inner && level < EXCEPTION_INNER_MAX) {
+		r = buf_printf(ret, e, "%*sinner\n", indent + 2, "");
+		if (!r) r = put_chain(d, x.inner, level + 1, ret, e);
 	}
 	exception_done(&x);
 	return r;
+}
+
+static int put_handler(const struct dotnet_thread *t, struct buf *ret, struct err *e)
+{
+	int r = buf_printf(ret, e, "handled by thread %u (managed %u", t->os_id, t->id);
+	if (!r && t->name) r = buf_puts(ret, " \"", e);
+	if (!r && t->name) r = buf_puts_clean(ret, t->name, e);
+	return r ? r : buf_puts(ret, t->name ? "\")\n" : ")\n", e);
 }
 
 static int put_kind(struct dotnet *d, const struct exceptions *x, const struct exception_kind *kind,
@@ -70,12 +80,8 @@ static int put_kind(struct dotnet *d, const struct exceptions *x, const struct e
 	    buf_printf(ret, e, "\n%llu%s, %s 0x%llx\n", (unsigned long long)kind->count,
 		       kind->thrown ? "" : " never thrown",
 		       kind->count == 1 ? "at" : "the first at", (unsigned long long)kind->address);
-	for (size_t i = 0; !r && i < x->threads.count; i++) {
-		const struct dotnet_thread *t = &x->threads.v[i];
-		if (x->of_thread[i] != kind) continue;
-		r = buf_printf(ret, e, "handled by thread %u (managed %u%s%s%s)\n", t->os_id, t->id,
-			       t->name ? " \"" : "", t->name ? t->name : "", t->name ? "\"" : "");
-	}
+	for (size_t i = 0; !r && i < x->threads.count; i++)
+		if (x->of_thread[i] == kind) r = put_handler(&x->threads.v[i], ret, e);
 	return r ? r : put_chain(d, kind->address, 0, ret, e);
 }
 

@@ -68,17 +68,15 @@ static int add_object(void *ctx, const struct dotnet_object *object, struct err 
 	return r;
 }
 
-static int walk(struct dotnet *d, const struct dotnet_heap *heap, struct heap_graph *g,
-		struct err *e)
+static int walk(struct dotnet *d, struct heap_graph *g, struct err *e)
 {
 	struct building b = {d, g};
-	int r = heap_index_new(heap, &g->index, e);
+	int r = heap_index_new(&g->heap, &g->index, e);
 	if (!r) r = grow(&g->starts, &g->object_cap, HEAP_INDEX_OBJECTS_MAX, "objects", e);
-	if (!r) r = dotnet_walk(d, heap, add_object, &b, &g->loss, e);
+	if (!r) r = dotnet_walk(d, &g->heap, add_object, &b, &g->loss, e);
 	if (!r) r = heap_index_seal(g->index, e);
 	if (r) return r;
 	g->starts[g->object_count] = (uint32_t)g->edge_count;
-	g->valid = heap->head.valid;
 	return heap_index_count(g->index) == g->object_count
 		   ? 0
 		   : err_set(e, ERR_CORRUPT, "objects of the managed heap overlap");
@@ -87,11 +85,8 @@ static int walk(struct dotnet *d, const struct dotnet_heap *heap, struct heap_gr
 int heap_graph_read(struct dotnet *d, struct heap_graph *ret, struct err *e)
 {
 	struct heap_graph g = {0};
-	struct dotnet_heap heap;
-	int r = dotnet_heap_read(d, &heap, e);
-	if (r) return r;
-	r = walk(d, &heap, &g, e);
-	dotnet_heap_done(&heap);
+	int r = dotnet_heap_read(d, &g.heap, e);
+	if (!r) r = walk(d, &g, e);
 	if (r)
 		heap_graph_done(&g);
 	else
@@ -104,5 +99,6 @@ void heap_graph_done(struct heap_graph *g)
 	heap_index_free(g->index);
 	free(g->starts);
 	free(g->edges);
+	dotnet_heap_done(&g->heap);
 	*g = (struct heap_graph){0};
 }

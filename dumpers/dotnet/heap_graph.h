@@ -16,9 +16,9 @@ struct heap_graph {
 	 * of the heap, which need not be objects. All owned. */
 	uint32_t *starts, *edges;
 	size_t object_count, object_cap, edge_count, edge_cap;
+	struct dotnet_heap heap; /* owned */
 	struct dotnet_walk_loss loss;
 	uint64_t unread; /* objects whose references could not be read, at least not all */
-	bool valid;      /* the collector was not at work */
 };
 /* -ERR_LIMIT beyond HEAP_GRAPH_EDGES_MAX references, or of heap_index; errors of dotnet_walk. */
 int heap_graph_read(struct dotnet *d, struct heap_graph *ret, struct err *e);

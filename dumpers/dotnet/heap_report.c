@@ -1,6 +1,7 @@
 #include "dumpers/dotnet/heap_report.h"
 
 #include "base/json.h"
+#include "dumpers/dotnet/unanswered.h"
 
 enum { TABLE_FIRST = 1024 };
 
@@ -107,7 +108,7 @@ static void add_ranges(struct heap_report *r, const struct dotnet_heap *heap)
 
 int heap_report_make(struct dotnet *d, struct heap_report *ret, struct err *e)
 {
-	struct heap_report report = {0};
+	struct heap_report report = {.dotnet = d};
 	struct counter c = {.report = &report};
 	struct dotnet_heap heap;
 	int r = dotnet_heap_read(d, &heap, e);
@@ -196,7 +197,7 @@ int heap_report_text(const struct heap_report *r, size_t limit, struct buf *ret,
 	if (!err && count < r->type_count)
 		err = buf_printf(ret, e, "and %zu more types (--limit 0 shows all)\n",
 				 r->type_count - count);
-	return err;
+	return err ? err : unanswered_text(r->dotnet, ret, e);
 }
 
 static void write_generations(struct json *j, const struct heap_report *r)
@@ -251,6 +252,7 @@ int heap_report_json(const struct heap_report *r, pid_t pid, size_t limit, struc
 	json_kv_uint(&j, "lost_segments", r->loss.ranges);
 	write_generations(&j, r);
 	write_types(&j, r, limit);
+	unanswered_json(r->dotnet, &j);
 	json_object_end(&j);
 	return json_finish(&j, e);
 }

@@ -19,6 +19,7 @@ struct heap_report {
 	struct heap_generation generation[DAC_GENERATIONS];
 	struct heap_generation frozen, total;
 	struct dotnet_walk_loss loss;
+	const struct dotnet *dotnet; /* borrowed */
 };
 /* Types are borrowed from d. */
 int heap_report_make(struct dotnet *d, struct heap_report *ret, struct err *e);
@@ -27,7 +28,7 @@ void heap_report_done(struct heap_report *r);
 int heap_report_text(const struct heap_report *r, size_t limit, struct buf *ret, struct err *e);
 /* {"schema":"podsnap.heap/1","pid","server","heaps","objects","bytes","generations":[{"generation",
  * "segments","objects","bytes","free_bytes","free_pieces"}],"lost_bytes",
- * "lost_segments","type_count","types":[{"type","objects","bytes"}]} */
+ * "lost_segments","type_count","types":[{"type","objects","bytes"}],"unanswered"} */
 int heap_report_json(const struct heap_report *r, pid_t pid, size_t limit, struct buf *ret,
 		     struct err *e);
 

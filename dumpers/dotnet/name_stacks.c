@@ -1,6 +1,7 @@
 #include "dumpers/dotnet/name_stacks.h"
 
 #include "dumpers/dotnet/threads.h"
+#include "dumpers/dotnet/unanswered.h"
 
 enum { METHODS_SEEN = 1 << 12, METHOD_NAME_MAX = 4 * DAC_NAME_MAX };
 
@@ -86,6 +87,14 @@ static int name_thread(struct naming *n, const struct dotnet_thread *t, struct e
 	return name_stack(n, s, e);
 }
 
+/* Questions over which a process of the library was lost, while another went on. */
+static void say_unanswered(struct dotnet *d, struct stacks *stacks)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(2 * ERR_TEXT_MAX);
+	if (!unanswered_count(d) || unanswered_text(d, &text, NULL)) return;
+	stacks->unnamed = stacks_keep(stacks, text.data, strcspn(text.data, "\n"));
+}
+
 int dotnet_name_stacks(struct dotnet *d, struct stacks *stacks, struct err *e)
 {
 	struct dotnet_threads threads = {0};
@@ -99,7 +108,10 @@ int dotnet_name_stacks(struct dotnet *d, struct stacks *stacks, struct err *e)
 		r = name_thread(n, &threads.v[i], &why);
 	dotnet_threads_done(&threads);
 	free(n);
-	if (!r) return 0;
+	if (!r) {
+		say_unanswered(d, stacks);
+		return 0;
+	}
 	stacks->unnamed = stacks_keep(stacks, why.text, strlen(why.text));
 	if (r != -ERR_NO_MEMORY) return 0;
 	if (e) *e = why;

@@ -122,7 +122,7 @@ static int put_children(const struct node *n, int indent, struct buf *ret, struc
 int node_print_text(const struct node *n, struct buf *ret, struct err *e)
 {
 	int r = 0;
-	if (n->kind != NODE_OBJECT && n->type)
+	if (n->kind != NODE_OBJECT && n->kind != NODE_STRUCT && n->type)
 		r = buf_printf(ret, e, "%s = ", n->type);
 	else if (n->size)
 		r = buf_printf(ret, e, "%llu bytes at ", (unsigned long long)n->size);

@@ -244,7 +244,7 @@ static int read_inside(struct reading *g, struct dotnet_type *type, uint64_t obj
 		       bool fields, struct node *n, struct err *e)
 {
 	if (dotnet_is_array(type)) return read_array(g, type, object, follow, n, e);
-	int r = read_collection(g, type, object, follow, n, e);
+	int r = g->config->raw ? -ERR_NOT_FOUND : read_collection(g, type, object, follow, n, e);
 	if (r != -ERR_NOT_FOUND) return r;
 	return fields ? read_fields(g, type, object + OBJECT_HEADER, follow, n, e) : 0;
 }

@@ -11,6 +11,10 @@ struct object_config {
 	size_t limit; /* items of a collection, 0: all */
 	int depth;    /* references that are followed */
 	bool statics; /* of the object's own type and its base types */
+	/* For a path into it. */
+	size_t first;     /* item of a list or array that is shown first */
+	bool all_entries; /* limit is not one for a dictionary's */
+	bool raw;         /* a collection by its fields */
 };
 /*
  * The object at that address: its fields, or, of an array, string, boxed value or a collection of

@@ -98,8 +98,8 @@ void reach_done(struct reach *x)
 bool reach_has_gaps(const struct reach *x)
 {
 	const struct roots *r = &x->roots;
-	return !x->graph.valid || x->graph.loss.ranges || x->graph.unread || r->unread_count ||
-	       r->statics_unread || r->handles_unread;
+	return !x->graph.heap.head.valid || x->graph.loss.ranges || x->graph.unread ||
+	       r->unread_count || r->statics_unread || r->handles_unread;
 }
 
 /* --- one way
@@ -178,6 +178,12 @@ static int fill_way(struct reach *x, uint32_t object, struct reach_way *w, struc
 	return r;
 }
 
+static bool is_frozen(const struct dotnet_heap *h, uint64_t address)
+{
+	size_t i = FIRST_ABOVE(h->ranges, h->head.range_count, start, address);
+	return i && h->ranges[i - 1].frozen;
+}
+
 int reach_way(struct reach *x, uint64_t address, struct reach_way *ret, struct err *e)
 {
 	struct reach_way w = {.address = address};
@@ -191,6 +197,7 @@ int reach_way(struct reach *x, uint64_t address, struct reach_way *ret, struct e
 	if (r) return r;
 	w.type = object.type;
 	w.size = object.size;
+	w.frozen = is_frozen(&x->graph.heap, address);
 	r = fill_way(x, number, &w, e);
 	if (r)
 		reach_way_done(&w);

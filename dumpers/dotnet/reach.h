@@ -31,6 +31,7 @@ struct reach_step {
 struct reach_way {
 	uint64_t address, size; /* of the object */
 	struct dotnet_type *type;
+	bool frozen;              /* in a segment that is never collected */
 	const struct root *root;  /* NULL: nothing holds it */
 	struct reach_step *steps; /* owned; the last is the object */
 	size_t count;
@@ -46,7 +47,7 @@ int reach_way_text(const struct reach *x, const struct reach_way *w, struct buf 
 /* What could not be searched, a line each; nothing if all was. */
 int reach_gaps_text(const struct reach *x, struct buf *ret, struct err *e);
 struct json;
-/* {"type","address","size","root":null or {"kind","name","slot","thread"},
+/* {"type","address","size","frozen","root":null or {"kind","name","slot","thread"},
  * "path":[{"via","type","address"}]} */
 void reach_way_json(const struct reach *x, const struct reach_way *w, struct json *j);
 /* "unsearched":{"lost_bytes","unread_objects","threads":[...],"statics","handles","collecting"} */

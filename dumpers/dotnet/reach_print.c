@@ -66,8 +66,9 @@ int reach_root_name(const struct reach *x, const struct root *root, struct buf *
 		r = buf_puts(ret, "static ", e);
 		return r ? r : put_field(x, is, ret, e);
 	case DAC_ROOT_THREAD_STATIC:
-		r = buf_printf(ret, e, "static of thread %u ", is->thread);
-		return r ? r : put_field(x, is, ret, e);
+		r = buf_puts(ret, "thread static ", e);
+		if (!r) r = put_field(x, is, ret, e);
+		return r ? r : buf_printf(ret, e, " of thread %u", is->thread);
 	case DAC_ROOT_STACK:
 		return put_stack(x, is, ret, e);
 	case DAC_ROOT_FINALIZER:
@@ -90,7 +91,7 @@ int reach_gaps_text(const struct reach *x, struct buf *ret, struct err *e)
 	const struct heap_graph *g = &x->graph;
 	const struct roots *roots = &x->roots;
 	int r = 0;
-	if (!g->valid)
+	if (!g->heap.head.valid)
 		r = buf_puts(ret, "the collector was at work: the heap may not be whole\n", e);
 	if (!r && g->loss.ranges)
 		r = buf_printf(ret, e, "%llu bytes in %llu segments could not be read\n",
@@ -107,15 +108,18 @@ int reach_gaps_text(const struct reach *x, struct buf *ret, struct err *e)
 	return r;
 }
 
+static const char *why_none(const struct reach *x, const struct reach_way *w)
+{
+	if (w->frozen) return ", and none needed: it lies in a segment that is never collected";
+	return reach_has_gaps(x) ? ", but not all could be searched"
+				 : ": garbage not yet collected";
+}
+
 int reach_way_text(const struct reach *x, const struct reach_way *w, struct buf *ret, struct err *e)
 {
 	int r = buf_printf(ret, e, "%llu bytes at 0x%llx %s\n", (unsigned long long)w->size,
 			   (unsigned long long)w->address, w->type->name);
-	if (!r && !w->root)
-		r = buf_puts(ret,
-			     reach_has_gaps(x) ? "  no root found, but not all could be searched\n"
-					       : "  no root found: garbage not yet collected\n",
-			     e);
+	if (!r && !w->root) r = buf_printf(ret, e, "  no root found%s\n", why_none(x, w));
 	for (size_t i = 0; !r && i < w->count; i++)
 		r = buf_printf(ret, e, "  %s = 0x%llx %s\n", w->steps[i].via,
 			       (unsigned long long)w->steps[i].address, w->steps[i].type->name);
@@ -139,6 +143,7 @@ void reach_way_json(const struct reach *x, const struct reach_way *w, struct jso
 	json_kv_string(j, "type", w->type->name);
 	json_kv_hex(j, "address", w->address);
 	json_kv_uint(j, "size", w->size);
+	json_kv_bool(j, "frozen", w->frozen);
 	json_key(j, "root");
 	if (w->root)
 		root_json(w, j);
@@ -161,7 +166,7 @@ void reach_gaps_json(const struct reach *x, struct json *j)
 {
 	json_key(j, "unsearched");
 	json_object(j);
-	json_kv_bool(j, "collecting", !x->graph.valid);
+	json_kv_bool(j, "collecting", !x->graph.heap.head.valid);
 	json_kv_uint(j, "lost_bytes", x->graph.loss.bytes);
 	json_kv_uint(j, "unread_objects", x->graph.unread);
 	json_kv_bool(j, "statics", x->roots.statics_unread);

@@ -130,26 +130,8 @@ static int unless_refused(int r, bool *ret_unread)
 	return 0;
 }
 
-/* The lists of an assembly's types have none that has arguments: those that the heap has shown. */
-static int gather_generic(struct gathering *g, struct dotnet_type *type, struct err *e)
-{
-	int r = dotnet_load_fields(g->d, type, e);
-	for (size_t i = 0; !r && i < type->field_count; i++) {
-		const struct dac_wire_field *f = &type->fields[i].is;
-		if (!f->is_static || f->is_thread_static || !f->address ||
-		    (f->kind != KIND_CLASS && f->kind != KIND_STRUCT))
-			continue;
-		const struct dac_wire_root root = {.slot = f->address,
-						   .source = type->address,
-						   .module = type->module,
-						   .token = f->token,
-						   .kind = DAC_ROOT_STATIC};
-		r = take(g, &root, e);
-	}
-	return r == -ERR_CORRUPT ? 0 : r;
-}
-
-/* Asking for fields may make more types known, which moves the table. */
+/* The lists of an assembly's types have none that has arguments: those that the heap has shown.
+ * Asking may make more types known, which moves the table. */
 static int gather_generics(struct gathering *g, struct err *e)
 {
 	struct dotnet *d = g->d;
@@ -162,7 +144,8 @@ static int gather_generics(struct gathering *g, struct err *e)
 		if (t && !dotnet_is_array(t) && strchr(t->name, '[')) types[count++] = t;
 	}
 	for (size_t i = 0; !r && i < count; i++)
-		r = gather_generic(g, types[i], e);
+		r = unless_refused(gather(g, DAC_ASK_STATICS_OF, types[i]->address, false, e),
+				   &g->roots.statics_unread);
 	return r;
 }
 

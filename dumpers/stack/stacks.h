@@ -41,8 +41,8 @@ struct stacks {
 	size_t count;
 	char **symbols; /* interned names, a hash table */
 	size_t symbol_count;
-	const char *unnamed; /* why methods of a runtime have no names; NULL: they have, or there
-				is no runtime. Owned by the report */
+	const char *unnamed; /* why names that a runtime has are missing; NULL: none is. Owned by
+				the report */
 };
 /* Unwinds all threads. modules and its snapshot are borrowed and must outlive the report. */
 int stacks_collect(struct modules *modules, struct stacks **ret, struct err *e);

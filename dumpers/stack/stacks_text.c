@@ -54,31 +54,13 @@ static int compare_groups(const void *a, const void *b)
 	return x->members[0] < y->members[0] ? -1 : 1;
 }
 
-/* Names are the target's: what would move a terminal's cursor becomes '?'. */
-static int put_clean(const char *text, struct buf *ret, struct err *e)
-{
-	size_t len = strlen(text);
-	char *room;
-	int r = buf_reserve(ret, len, &room, e);
-
-	if (r) return r;
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		room[i] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
-	}
-	room[len] = '\0';
-	ret->len += len;
-	return 0;
-}
-
 static int put_thread(const struct snapshot_thread *t, struct buf *ret, struct err *e)
 {
 	int r = buf_printf(ret, e, "%d \"", t->tid);
 
-	if (!r) r = put_clean(t->name, ret, e);
+	if (!r) r = buf_puts_clean(ret, t->name, e);
 	if (!r) r = buf_printf(ret, e, "\" %c%s", t->state, t->wchan[0] ? " " : "");
-	return r ? r : put_clean(t->wchan, ret, e);
+	return r ? r : buf_puts_clean(ret, t->wchan, e);
 }
 
 static int put_managed(const struct stack *s, struct buf *ret, struct err *e)
@@ -88,7 +70,7 @@ static int put_managed(const struct stack *s, struct buf *ret, struct err *e)
 	if (r || !m->id) return r;
 	r = buf_printf(ret, e, " (managed %u", m->id);
 	if (!r && m->name) r = buf_puts(ret, " \"", e);
-	if (!r && m->name) r = put_clean(m->name, ret, e);
+	if (!r && m->name) r = buf_puts_clean(ret, m->name, e);
 	return r ? r : buf_puts(ret, m->name ? "\")" : ")", e);
 }
 
@@ -97,15 +79,15 @@ static int put_exception(const struct stack *s, struct buf *ret, struct err *e)
 	const struct stack_managed *m = &s->managed;
 	if (!m->exception) return 0;
 	int r = buf_printf(ret, e, "  %d handles ", s->thread->tid);
-	if (!r) r = put_clean(m->exception, ret, e);
+	if (!r) r = buf_puts_clean(ret, m->exception, e);
 	if (!r && m->message) r = buf_puts(ret, ": ", e);
-	if (!r && m->message) r = put_clean(m->message, ret, e);
+	if (!r && m->message) r = buf_puts_clean(ret, m->message, e);
 	return r ? r : buf_puts(ret, "\n", e);
 }
 
 static int put_method(const struct stack_frame *f, struct buf *ret, struct err *e)
 {
-	int r = put_clean(f->method, ret, e);
+	int r = buf_puts_clean(ret, f->method, e);
 	return r || f->il_offset < 0 ? r : buf_printf(ret, e, "+IL_%04x", (unsigned)f->il_offset);
 }
 
@@ -116,13 +98,13 @@ static int put_frame(size_t index, const struct stack_frame *f, struct buf *ret,
 	if (!r && f->method) {
 		r = put_method(f, ret, e);
 	} else if (!r && f->symbol) {
-		r = put_clean(f->symbol, ret, e);
+		r = buf_puts_clean(ret, f->symbol, e);
 		if (!r) r = buf_printf(ret, e, "+0x%llx", (unsigned long long)f->symbol_offset);
 	} else if (!r) {
 		r = buf_puts(ret, "??", e);
 	}
 	if (!r && f->module) r = buf_puts(ret, "  ", e);
-	if (!r && f->module) r = put_clean(f->module->name, ret, e);
+	if (!r && f->module) r = buf_puts_clean(ret, f->module->name, e);
 	if (!r && f->module && !f->symbol && !f->method) {
 		r = buf_printf(ret, e, "+0x%llx", (unsigned long long)(f->pc - f->module->bias));
 	}
@@ -203,10 +185,10 @@ int stacks_print_text(const struct stacks *s, bool full, struct buf *ret, struct
 {
 	int r = buf_printf(ret, e, "pid %d (", s->snapshot->id.pid);
 
-	if (!r) r = put_clean(s->snapshot->id.comm, ret, e);
+	if (!r) r = buf_puts_clean(ret, s->snapshot->id.comm, e);
 	if (!r) r = buf_printf(ret, e, "), %zu thread%s\n", s->count, s->count == 1 ? "" : "s");
-	if (!r && s->unnamed) r = buf_puts(ret, "managed methods have no names: ", e);
-	if (!r && s->unnamed) r = put_clean(s->unnamed, ret, e);
+	if (!r && s->unnamed) r = buf_puts(ret, "managed names are missing: ", e);
+	if (!r && s->unnamed) r = buf_puts_clean(ret, s->unnamed, e);
 	if (!r && s->unnamed) r = buf_puts(ret, "\n", e);
 	if (r) return r;
 	return full ? put_each(s, ret, e) : put_folded(s, ret, e);

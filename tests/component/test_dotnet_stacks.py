@@ -9,7 +9,7 @@ from lib import debugger
 from lib.dotnet import createdump
 from lib.dotnet_library import build_library, version_of
 
-UNNAMED = "managed methods have no names: "
+UNNAMED = "managed names are missing: "
 
 
 @pytest.fixture(params=("3.1", "9.0"))

@@ -10,7 +10,8 @@
 //   count       objects of exactly this type on the heap
 //   object      one object: its type and all its instance fields, inherited ones too
 //   statics     a type's static fields
-//   thread      a managed thread: name, id, what it does ("idle", "lock", "task", "catch")
+//   thread      a managed thread: name, id, what it does ("idle", "lock", "wait", "task",
+//               "catch")
 //   stack       the frames of this program on a thread's stack, innermost first: method, and the IL
 //               offsets at which it calls the one before (none of the first, which goes on)
 //   lock        a lock that is held: type of its object, the owner's thread, how often it has
@@ -457,7 +458,7 @@ namespace Depot_TAG
         static readonly TaskCompletionSource<int> Unanswered = new TaskCompletionSource<int>();
         static readonly List<Thread> All = new List<Thread>();
         static Task waiting;
-        static int said;
+        static int said, again;
 
         static void Start(string name, string does, ThreadStart body)
         {
@@ -473,10 +474,16 @@ namespace Depot_TAG
             Interlocked.Increment(ref said);
         }
 
+        static void EnterAgain(object held)
+        {
+            for (int i = 1; i < again; i++) Monitor.Enter(held);
+        }
+
         static void TakeBoth(object first, object second)
         {
             lock (first)
             {
+                EnterAgain(first);
                 SayStack();
                 StockIsHeld.Set();
                 Held.Signal();
@@ -492,9 +499,20 @@ namespace Depot_TAG
         {
             lock (Stock)
             {
+                EnterAgain(Stock);
                 SayStack();
                 StockIsHeld.Set();
                 Never.Wait();
+            }
+        }
+
+        // Holds nothing, and does not want it before somebody pulses.
+        static void SleepOnStock()
+        {
+            lock (Stock)
+            {
+                SayStack();
+                Monitor.Wait(Stock);
             }
         }
 
@@ -568,16 +586,20 @@ namespace Depot_TAG
             string a = "stock-" + random.Next(1000), b = "page-" + random.Next(1000);
             string c = "queue-" + random.Next(1000), d = "shelf-" + random.Next(1000);
             int times = random.Next(1, 5);
+            again = random.Next(1, 4);
+            Start("sleep-" + random.Next(1000), "wait", SleepOnStock);
+            while (Volatile.Read(ref said) == 0) Thread.Sleep(1);
+            lock (Stock) { } // free again once it sleeps
             Start(a, "lock", healthy ? (ThreadStart)TakeStockOnly : TakeStockFirst);
             if (!healthy)
             {
                 Start(b, "lock", TakePageFirst);
-                SayLock(Stock, a, 1, b);
-                SayLock(Page, b, 1, a);
+                SayLock(Stock, a, again, b);
+                SayLock(Page, b, again, a);
             }
             StockIsHeld.Wait();
             Start(c, "lock", WaitForStock);
-            SayLock(Stock, a, 1, c);
+            SayLock(Stock, a, again, c);
             Start(d, "lock", () => TakeShelf(times));
             SayLock(Shelf, d, times, null);
         }

@@ -174,7 +174,7 @@ namespace Keeper_TAG
 
         static void Stand()
         {
-            Shelf.PerThread = new OnThread();
+            Deep(20, () => Shelf.PerThread = new OnThread());
             Standing.Signal();
             Never.Wait();
         }

@@ -232,7 +232,7 @@ static void marks_are_folded_by_method(void **state)
 	    .id = 7, .name = "till", .exception = "Shop.Closed", .message = "a\nb"};
 	r.stacks->unnamed = "half of it";
 	assert_int_equal(stacks_print_text(r.stacks, false, &r.text, NULL), 0);
-	assert_contains(r.text.data, "14 threads\nmanaged methods have no names: half of it\n");
+	assert_contains(r.text.data, "14 threads\nmanaged names are missing: half of it\n");
 	assert_contains(
 	    r.text.data,
 	    "\n2 threads: 2 \"worker\" S futex_wait (managed 7 \"till\"), 3 \"worker\" S "
