@@ -105,7 +105,7 @@ void exception_done(struct exception *x)
 static int put_key(struct dotnet *d, uint64_t address, int depth, struct buf *ret, bool *ret_thrown,
 		   struct err *e)
 {
-	struct exception x;
+	struct exception x = {0};
 	int r = exception_read(d, address, &x, e);
 	if (r) return r;
 	*ret_thrown = x.frame_count || x.remote_stack;
