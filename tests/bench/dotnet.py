@@ -44,7 +44,8 @@ def run_measured(argv, env):
 def print_questions(title, podsnap, sources, env, times):
     print(f"\n{title}\n  {'question':<46} {'s':>6} {'MiB':>7}   median of {times}")
     for source, argv in sources.items():
-        for question in (["heap"], ["object", "--type", "Herd.Registry"]):
+        for question in (["heap"], ["object", "--type", "Herd.Registry"],
+                         ["roots", "--type", "Herd.Registry"]):
             command = [podsnap.path, question[0], *argv, *question[1:]]
             runs = [run_measured(command, env) for _ in range(times)]
             seconds, mib = (statistics.median(values) for values in zip(*runs))
