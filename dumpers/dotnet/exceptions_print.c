@@ -29,13 +29,18 @@ static int put_lines(char *text, int indent, struct buf *ret, struct err *e)
 	return r;
 }
 
-static int put_exception(struct dotnet *d, const struct exception *x, int indent, struct buf *ret,
+/* Takes the texts of x apart. */
+static int put_exception(struct dotnet *d, struct exception *x, int indent, struct buf *ret,
 			 struct err *e)
 {
+	char *message = x->message ? x->message : (char[]){""};
+	char *more = message + strcspn(message, "\r\n");
 	int r = buf_printf(ret, e, "%*s%s", indent, "", x->type->name);
-	if (!r && x->message && *x->message) r = buf_puts(ret, ": ", e);
-	if (!r && x->message) r = buf_puts_clean(ret, x->message, e);
+	if (*more) *more++ = '\0';
+	if (!r && *message) r = buf_puts(ret, ": ", e);
+	if (!r) r = buf_puts_clean(ret, message, e);
 	if (!r) r = buf_printf(ret, e, " (0x%08x)\n", x->hresult);
+	if (!r) r = put_lines(more, indent + 4, ret, e);
 	if (!r && x->remote_stack) r = put_lines(x->remote_stack, indent + 2, ret, e);
 	for (size_t i = 0; !r && i < x->frame_count; i++) {
 		r = buf_printf(ret, e, "%*sat ", indent + 2, "");

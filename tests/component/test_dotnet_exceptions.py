@@ -67,6 +67,10 @@ def test_text(podsnap, mishap):
     part, = [part for part in text.split("\n\n") if part.startswith(f"{line['count']}, the first")]
     assert f"\n{kind}: {line['message']} (0x80131509)\n" in part
     assert part.count("\n  at ") >= len(line["frames"])
+    never, = [part for part in podsnap.run("exceptions", "--pid", mishap.pid).text.split("\n\n")
+              if "first line" in part]
+    assert never.splitlines()[1:] == [f"{own_type(mishap, 'OrderFailed_' + mishap.tag)}: first line"
+                                      " (0x80131509)", "    second ?[31mline"]
     handled, = [part for part in text.split("\n\n") if "handled by thread" in part]
     assert f'"{others[-1]["thread"]}")' in handled
 

@@ -126,7 +126,7 @@ namespace Mishap_TAG
             kept.Add(Caught(() => Order(Text(random)).Wait()));
             Say(kept.Last());
             Say(kept.Last().InnerException);
-            kept.Add(new OrderFailed_TAG(Text(random) + " never"));
+            kept.Add(new OrderFailed_TAG("first line\nsecond \x1b[31mline"));
             Say(kept.Last());
             var handled = new PaymentFailed(Text(random) + " now");
             string name = "handles-" + random.Next();
