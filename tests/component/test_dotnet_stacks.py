@@ -165,9 +165,10 @@ def test_native_stacks_come_without_names(podsnap, dotnet, targets, seed, tmp_pa
     assert done.text.count(UNNAMED) == 1 and f"Depot_{depot.tag}" not in done.text
     answer = podsnap.run("stacks", "--pid", depot.pid, "--dac", given, "--json").json()
     assert says in answer["unnamed"]
-    named = threads_of(podsnap, "--pid", depot.pid)
-    for bare, thread in zip(answer["threads"], named):
-        assert bare["tid"] == thread["tid"]
-        pcs = [frame["pc"] for frame in bare["frames"]]
-        assert len(pcs) > 2 and set(pcs) <= {frame.get("pc") for frame in thread["frames"]}
+    bare = {thread["tid"]: thread["frames"] for thread in answer["threads"]}
+    named = by_name(threads_of(podsnap, "--pid", depot.pid))
+    assert len(named) == len(depot.said("thread"))
+    for thread in named.values():
+        pcs = [frame["pc"] for frame in bare[thread["tid"]]]
+        assert len(pcs) > 8 and set(pcs) <= {frame.get("pc") for frame in thread["frames"]}
     assert depot.target.running
