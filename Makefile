@@ -33,7 +33,7 @@ LDFLAGS_fuzz  := -fsanitize=fuzzer,address,undefined -pthread $(LDFLAGS)
 # --- modules, in link order: users before what they use ----------------------------------------
 DUMPERS := dumpers/core dumpers/stack dumpers/snapshot dumpers/runtime dumpers/proc
 # dumpers/dotnet is not the probe's: it runs the data-access library at the user's side.
-MODULES := collector exec upload dumpers/dotnet $(DUMPERS) bundle net base
+MODULES := collector exec upload dumpers/dotnet dumpers/locks $(DUMPERS) bundle net base
 PROBE_MODULES := $(DUMPERS) bundle base
 
 # What each module may link to; scripts/lint-includes holds the include arrows to the same.
@@ -45,7 +45,8 @@ USES_dumpers/snapshot := dumpers/snapshot dumpers/proc base
 USES_dumpers/stack    := dumpers/stack dumpers/snapshot dumpers/proc base
 USES_dumpers/core     := dumpers/core dumpers/stack dumpers/snapshot dumpers/proc base
 USES_dumpers/runtime  := dumpers/runtime dumpers/stack dumpers/snapshot dumpers/proc base
-USES_dumpers/dotnet   := dumpers/dotnet dumpers/runtime dumpers/stack dumpers/snapshot dumpers/proc base
+USES_dumpers/locks    := dumpers/locks base
+USES_dumpers/dotnet   := dumpers/dotnet dumpers/locks dumpers/runtime dumpers/stack dumpers/snapshot dumpers/proc base
 USES_exec             := exec bundle net base
 USES_upload           := upload net base
 USES_collector        := $(MODULES)

@@ -76,6 +76,21 @@ int buf_vprintf(struct buf *b, struct err *e, const char *fmt, va_list ap)
 	return 0;
 }
 
+int buf_puts_clean(struct buf *b, const char *text, struct err *e)
+{
+	size_t len = strlen(text);
+	char *room;
+	int r = buf_reserve(b, len, &room, e);
+	if (r) return r;
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+		room[i] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
+	}
+	room[len] = '\0';
+	b->len += len;
+	return 0;
+}
+
 int buf_printf(struct buf *b, struct err *e, const char *fmt, ...)
 {
 	va_list ap;

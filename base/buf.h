@@ -23,6 +23,8 @@ void buf_done(struct buf *b);
 /* Appends; -ERR_LIMIT past max, -ERR_NO_MEMORY. On failure the buffer is unchanged. */
 int buf_append(struct buf *b, const void *data, size_t len, struct err *e);
 int buf_puts(struct buf *b, const char *text, struct err *e);
+/* Names are the target's: what would move a terminal's cursor becomes '?'. */
+int buf_puts_clean(struct buf *b, const char *text, struct err *e);
 int buf_printf(struct buf *b, struct err *e, const char *fmt, ...) _printf_(3, 4);
 int buf_vprintf(struct buf *b, struct err *e, const char *fmt, va_list ap);
 /* Makes room for len more bytes and returns where they go; raise b->len yourself afterwards.

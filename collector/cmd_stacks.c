@@ -1,7 +1,8 @@
 #include "base/io.h"
 #include "base/log.h"
-#include "collector/archive_source.h"
 #include "collector/local_answer.h"
+#include "collector/managed_files.h"
+#include "collector/managed_stacks.h"
 #include "collector/pod_answers.h"
 #include "collector/pod_held.h"
 #include "collector/source.h"
@@ -14,22 +15,8 @@ static int from_core(struct command_call *call, struct source *source, struct bu
 	int r = snapshot_open_core(source->blob, NULL, 0, &snapshot, e);
 	if (r) return err_wrap(e, "%s", source->text);
 	char *sysroot = (char *)option_string(call->options, OPT_SYSROOT);
-	return answer_stacks_of(call->options, snapshot, find_module_in_sysroot, sysroot, ret, e);
-}
-
-/* Of every core in it. */
-static int from_archive(struct command_call *call, const struct archive *archive, struct buf *ret,
-			struct err *e)
-{
-	int r = 0;
-	for (size_t i = 0;; i++) {
-		_cleanup_snapshot_ struct snapshot *snapshot = NULL;
-		r = archive_snapshot(archive, i, &snapshot, e);
-		if (r) return i && r == -ERR_NOT_FOUND ? 0 : r;
-		r = answer_stacks_of(call->options, snapshot, find_module_in_archive,
-				     (void *)archive, ret, e);
-		if (r) return r;
-	}
+	return stacks_of_snapshot(call->options, snapshot, find_module_in_sysroot, sysroot,
+				  find_file_in_sysroot, ret, e);
 }
 
 static int from_bundle(struct command_call *call, struct source *source, struct buf *ret,
@@ -41,7 +28,7 @@ static int from_bundle(struct command_call *call, struct source *source, struct 
 		log_warn("%s is truncated: %s", source->text, truncated);
 		call->partial = true;
 	}
-	return from_archive(call, &archive, ret, e);
+	return stacks_of_archive(call->options, &archive, ret, e);
 }
 
 static int from_held(struct command_call *call, const char *source, struct buf *ret, struct err *e)
@@ -49,9 +36,29 @@ static int from_held(struct command_call *call, const char *source, struct buf *
 	struct pod_held *held;
 	int r = pod_held_open(call->options, source, &held, e);
 	if (r) return r;
-	r = from_archive(call, pod_held_archive(held), ret, e);
+	r = stacks_of_archive(call->options, pod_held_archive(held), ret, e);
 	pod_held_close(held);
 	return r;
+}
+
+/*
+ * The probe answers beside the process, but it cannot load the library of a runtime: where there is
+ * one, its memory is read from here, as far as that takes. What cannot be copied on write is left
+ * to the probe.
+ */
+static int from_pod(struct command_call *call, const char *source, struct buf *ret, struct err *e)
+{
+	struct err why = {0};
+	if (pod_held_is_meant(call->options, source)) return from_held(call, source, ret, e);
+	int r = pod_answer_one(call, "stacks-unless-managed", ret, e);
+	if (r || ret->len != strlen(ANSWER_MANAGED) || strcmp(ret->data, ANSWER_MANAGED) != 0)
+		return r;
+	buf_clear(ret);
+	r = from_held(call, source, ret, &why);
+	if (!r) return 0;
+	log_info("no snapshot for the names of managed methods: %s", why.text);
+	buf_clear(ret);
+	return pod_answer_one(call, "stacks", ret, e);
 }
 
 static int from_several(struct command_call *call, struct err *e)
@@ -72,12 +79,10 @@ static int run(struct command_call *call, struct err *e)
 		return err_set(e, ERR_USAGE, "--hold keeps the snapshot of a pod");
 	switch (source.kind) {
 	case SOURCE_LOCAL:
-		r = answer_stacks(call->options, &text, e);
+		r = stacks_of_local(call->options, &text, e);
 		break;
 	case SOURCE_POD:
-		if (!pod_held_is_meant(call->options, source.text))
-			return pod_answers(call, "stacks", e);
-		r = from_held(call, source.text, &text, e);
+		r = from_pod(call, source.text, &text, e);
 		break;
 	case SOURCE_CORE:
 		r = from_core(call, &source, &text, e);

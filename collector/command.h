@@ -30,6 +30,6 @@ struct command {
 };
 
 extern const struct command cmd_capture, cmd_stacks, cmd_ps, cmd_show, cmd_verify, cmd_version,
-    cmd_config, cmd_doctor, cmd_heap, cmd_objects, cmd_object, cmd_roots;
+    cmd_config, cmd_doctor, cmd_heap, cmd_objects, cmd_object, cmd_roots, cmd_locks;
 
 #endif

@@ -12,8 +12,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &cmd_capture, &cmd_stacks, &cmd_ps,   &cmd_doctor, &cmd_heap,   &cmd_objects,
-    &cmd_object,  &cmd_roots,  &cmd_show, &cmd_verify, &cmd_config, &cmd_version,
+    &cmd_capture, &cmd_stacks, &cmd_ps,   &cmd_doctor, &cmd_heap,   &cmd_objects, &cmd_object,
+    &cmd_roots,   &cmd_locks,  &cmd_show, &cmd_verify, &cmd_config, &cmd_version,
 };
 
 static const struct command *find_command(const char *name)

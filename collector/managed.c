@@ -3,18 +3,16 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "collector/archive_source.h"
-#include "collector/dotnet_source.h"
 #include "collector/local_answer.h"
 #include "collector/local_capture.h"
+#include "collector/managed_files.h"
 #include "collector/pod_held.h"
 #include "collector/source.h"
 #include "dumpers/dotnet/search.h"
 #include "dumpers/dotnet/unanswered.h"
-#include "dumpers/runtime/facts.h"
 #include "dumpers/snapshot/corefile.h"
 #include "dumpers/snapshot/live.h"
 
-#include <stdio.h>
 #include <string.h>
 
 struct request {
@@ -28,19 +26,10 @@ struct request {
 static int answer(struct request *q, struct snapshot *snapshot, find_module_fn find, void *find_ctx,
 		  dotnet_find_file_fn find_file, struct err *e)
 {
-	const struct options *o = q->call->options;
-	_cleanup_blob_ struct blob *dac = NULL;
 	_cleanup_dotnet_ struct dotnet *dotnet = NULL;
 	struct modules *modules = NULL;
-	const char *path = option_string(o, OPT_DAC);
-	int r = path ? blob_open_file(path, &dac, e) : 0;
-	if (!r) r = modules_new(snapshot, find, find_ctx, &modules, e);
-	const struct dotnet_config config = {.find_file = find_file,
-					     .find_ctx = find_ctx,
-					     .dac = dac,
-					     .timeout_ns =
-						 (uint64_t)option_int(o, OPT_DAC_TIMEOUT)};
-	if (!r) r = dotnet_open(modules, &config, &dotnet, e);
+	int r = modules_new(snapshot, find, find_ctx, &modules, e);
+	if (!r) r = managed_open(q->call->options, modules, find_file, find_ctx, &dotnet, e);
 	struct managed m = {
 	    .call = q->call, .dotnet = dotnet, .snapshot = snapshot, .live = q->live};
 	if (!r) r = q->fn(q->ctx, &m, q->text, e);
@@ -48,18 +37,6 @@ static int answer(struct request *q, struct snapshot *snapshot, find_module_fn f
 	dotnet_free(STEAL_PTR(dotnet));
 	modules_free(modules);
 	return r;
-}
-
-/* Both finders of modules take a path alone, too. */
-static int find_file_in_process(void *ctx, const char *path, struct blob **ret, struct err *e)
-{
-	const struct module module = {.path = path, .name = path_basename(path)};
-	return find_module_in_process(ctx, &module, ret, e);
-}
-static int find_file_in_sysroot(void *ctx, const char *path, struct blob **ret, struct err *e)
-{
-	const struct module module = {.path = path, .name = path_basename(path)};
-	return find_module_in_sysroot(ctx, &module, ret, e);
 }
 
 static int from_process(struct request *q, struct err *e)
@@ -88,60 +65,20 @@ static int from_core(struct request *q, struct source *source, struct err *e)
 	return answer(q, snapshot, find_module_in_sysroot, sysroot, find_file_in_sysroot, e);
 }
 
-static bool runs_dotnet(const struct snapshot *s)
-{
-	for (size_t i = 0; i < s->maps.count; i++) {
-		if (!strcmp(path_basename(s->maps.v[i].name), "libcoreclr.so")) return true;
-	}
-	return false;
-}
-
-struct archive_of_process {
-	const struct archive *archive;
-	struct dotnet_files files;
-};
-
-/* The modules' build-ids are enough to find an ELF file by; an assembly has a path alone. */
-static int find_module_of_process(void *ctx, const struct module *module, struct blob **ret,
-				  struct err *e)
-{
-	const struct archive_of_process *a = ctx;
-	return find_module_in_archive((void *)a->archive, module, ret, e);
-}
-static int find_file_of_process(void *ctx, const char *path, struct blob **ret, struct err *e)
-{
-	const struct archive_of_process *a = ctx;
-	const struct dotnet_file *file = dotnet_files_at(&a->files, path);
-	if (!file) return err_set(e, ERR_NOT_FOUND, "the bundle does not carry %s", path);
-	return archive_dotnet_file(a->archive, file, ret, e);
-}
-
-/* Without the list of files the core may hold what is needed, but for the library. */
-static int answer_in_archive(struct request *q, const struct archive *archive, const char *dir,
-			     struct snapshot *snapshot, struct err *e)
-{
-	struct archive_of_process a = {.archive = archive};
-	struct err why = {0};
-	int r = archive_dotnet_files(archive, dir, &a.files, &why);
-	if (r) log_warn("%s", why.text);
-	r = answer(q, snapshot, find_module_of_process, &a, find_file_of_process, e);
-	dotnet_files_done(&a.files);
-	return r;
-}
-
 static int from_archive(struct request *q, const struct archive *archive, struct err *e)
 {
 	for (size_t i = 0;; i++) {
 		_cleanup_snapshot_ struct snapshot *snapshot = NULL;
-		char dir[BUNDLE_NAME_MAX];
+		struct archive_of_process a;
 		int r = archive_snapshot(archive, i, &snapshot, e);
 		if (r && i && r == -ERR_NOT_FOUND)
 			return err_set(e, ERR_NOT_FOUND, "no process in the bundle runs .NET");
 		if (r) return r;
 		if (!runs_dotnet(snapshot)) continue;
-		const char *core = archive_core(archive, i)->name;
-		snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(core, '/') - core), core);
-		return answer_in_archive(q, archive, dir, snapshot, e);
+		archive_of_process_init(&a, archive, i);
+		r = answer(q, snapshot, find_module_of_process, &a, find_file_of_process, e);
+		archive_of_process_done(&a);
+		return r;
 	}
 }
 

@@ -19,9 +19,12 @@ enum verb {
 	VERB_OBJECTS = 1 << 10,
 	VERB_OBJECT = 1 << 11,
 	VERB_ROOTS = 1 << 12,
+	VERB_LOCKS = 1 << 13,
 };
 /* Managed objects, read at the user's side. */
-#define VERBS_OBJECTS (VERB_HEAP | VERB_OBJECTS | VERB_OBJECT | VERB_ROOTS)
+#define VERBS_LISTING (VERB_HEAP | VERB_OBJECTS | VERB_OBJECT | VERB_ROOTS)
+/* Those, and what else a runtime has. */
+#define VERBS_OBJECTS (VERBS_LISTING | VERB_LOCKS)
 /* A probe is asked; a pod is named. */
 #define VERBS_PROBED (VERB_CAPTURE | VERB_STACKS | VERB_PS)
 #define VERBS_LIVE (VERBS_PROBED | VERB_DOCTOR | VERBS_OBJECTS)

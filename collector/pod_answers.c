@@ -157,3 +157,19 @@ int pod_answers(struct command_call *call, const char *verb, struct err *e)
 	free(ask.answers);
 	return r;
 }
+
+int pod_answer_one(struct command_call *call, const char *verb, struct buf *ret, struct err *e)
+{
+	_cleanup_targets_ struct targets targets = {0};
+	int r = targets_open(call, &targets, e);
+	if (r) return r;
+	struct answer answer = {.text = BUF_INIT(ANSWER_MAX)};
+	struct ask ask = {
+	    .options = call->options, .verb = verb, .targets = &targets, .answers = &answer};
+	if (targets.set.count != 1) return err_set(e, ERR_INTERNAL, "not one pod");
+	targets_each(&targets, ask_one, &ask);
+	r = answer.done ? 0 : finish_one(&answer, e);
+	if (!r && answer.text.len) r = buf_append(ret, answer.text.data, answer.text.len, e);
+	buf_done(&answer.text);
+	return r;
+}

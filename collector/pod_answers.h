@@ -7,5 +7,7 @@
 /* Asks the targets of the command line and prints what they answered: of a single one as it is; of
  * several in the order of selection, under a line that says whose it is, or as one array. */
 int pod_answers(struct command_call *call, const char *verb, struct err *e);
+/* Asks the single target of the command line, and appends what it answered. */
+int pod_answer_one(struct command_call *call, const char *verb, struct buf *ret, struct err *e);
 
 #endif

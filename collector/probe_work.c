@@ -175,6 +175,8 @@ static int run_verb(struct probe_work *w, struct packer *packer, struct buf *res
 		return capture_run(w->options, packer, &hooks, result, e);
 	}
 	if (verb && !strcmp(verb, "stacks")) return work_answer(w, packer, answer_stacks, e);
+	if (verb && !strcmp(verb, "stacks-unless-managed"))
+		return work_answer(w, packer, answer_stacks_unless_managed, e);
 	if (verb && !strcmp(verb, "ps")) return work_answer(w, packer, answer_ps, e);
 	if (verb && !strcmp(verb, "check")) return work_answer(w, packer, answer_check, e);
 	return err_set(e, ERR_UNSUPPORTED, "this probe does not know the verb \"%s\"",

@@ -56,6 +56,14 @@ enum {
 
 /* Entries of what the DAC is. */
 enum {
+	PROCESS_TASK_BY_THREAD = 7,
+	TASK_STACK_WALK = 11,
+	WALK_CONTEXT = 3,
+	WALK_NEXT = 5,
+	WALK_FRAME = 8,
+	WALK_REQUEST = 9,
+	FRAME_METHOD = 11,
+	METHOD_IL_OFFSETS = 12,
 	SOS_THREAD_STORE = 3,
 	SOS_DOMAINS = 5,
 	SOS_ASSEMBLIES = 9,
@@ -65,6 +73,7 @@ enum {
 	SOS_THREAD = 17,
 	SOS_METHOD_AT = 21,
 	SOS_METHOD_NAME = 22,
+	SOS_METHOD_OF_FRAME = 23,
 	SOS_OBJECT = 33,
 	SOS_TYPE_NAME = 36,
 	SOS_TYPE = 37,
@@ -77,6 +86,7 @@ enum {
 	SOS_HEAP_STATIC = 49,
 	SOS_SEGMENT = 50,
 	SOS_DOMAIN_MODULE = 57, /* before .NET 9: where a module's statics are */
+	SOS_SYNC_BLOCK = 59,
 	SOS_HANDLES = 61,
 	SOS_GLOBALS = 70,
 	SOS_STACK_REFERENCES = 79,
@@ -160,6 +170,16 @@ enum { DAC_SEGMENT_READ_ONLY = 1 };
 struct dac_globals {
 	uint64_t array, string, object, exception, free;
 };
+struct dac_sync_block {
+	uint64_t object;
+	uint32_t is_free;
+	uint64_t address;
+	uint32_t com_flags, held, recursion;
+	uint64_t owner;
+	uint32_t in_wait;
+	uint64_t domain;
+	uint32_t count; /* of all sync blocks */
+};
 struct dac_collectible {
 	uint64_t loader_handle;
 	uint32_t is_collectible;
@@ -192,6 +212,7 @@ static_assert(sizeof(struct dac_heap) == 0x120, "DacpGcHeapDetails");
 static_assert(sizeof(struct dac_heap_kind) == 0x10, "DacpGcHeapData");
 static_assert(sizeof(struct dac_segment) == 0x58, "DacpHeapSegmentData");
 static_assert(sizeof(struct dac_globals) == 0x28, "DacpUsefulGlobalsData");
+static_assert(sizeof(struct dac_sync_block) == 0x48, "DacpSyncBlockData");
 static_assert(sizeof(struct dac_collectible) == 0x10, "DacpMethodTableCollectibleData");
 static_assert(sizeof(struct dac_handle) == 0x30, "SOSHandleData");
 static_assert(sizeof(struct dac_stack_reference) == 0x38, "SOSStackRefData");

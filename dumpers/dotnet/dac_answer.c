@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* A name: (address, room in characters, characters, characters that it takes). */
-static int append_name(struct dac *dac, int slot, uint64_t address, struct buf *ret, struct err *e)
+int dac_append_name(struct dac *dac, int slot, uint64_t address, struct buf *ret, struct err *e)
 {
 	uint16_t text[DAC_NAME_MAX / 4];
 	uint32_t needed = 0;
@@ -33,7 +33,10 @@ static int answer_threads(struct dac *dac, struct buf *ret, hresult *ret_hr, str
 		hr = DAC_CALL(dac->sos, SOS_THREAD, uint64_t, struct dac_thread *)(dac->sos, at,
 										   &thread);
 		if (hr < 0) return dac_refused(hr, "no such thread", ret_hr, e);
-		const struct dac_wire_thread record = {thread.id, thread.os_id};
+		const struct dac_wire_thread record = {.id = thread.id,
+						       .os_id = thread.os_id,
+						       .address = at,
+						       .exception_handle = thread.last_thrown};
 		int r = buf_append(ret, &record, sizeof(record), e);
 		if (r) return r;
 	}
@@ -74,7 +77,7 @@ static int answer_type(struct dac *dac, uint64_t address, struct buf *ret, hresu
 					     .loader_handle = dac_loader_handle(dac, address),
 					     .has_references = type.has_pointers != 0};
 	r = buf_append(ret, &record, sizeof(record), e);
-	return r ? r : append_name(dac, SOS_TYPE_NAME, address, ret, e);
+	return r ? r : dac_append_name(dac, SOS_TYPE_NAME, address, ret, e);
 }
 
 /* Where statics lie: references and boxed values in one array, plain numbers in another. */
@@ -172,7 +175,7 @@ static int answer_module(struct dac *dac, uint64_t address, struct buf *ret, hre
 	if (hr < 0) return dac_refused(hr, "no such module", ret_hr, e);
 	const struct dac_wire_module record = {module.metadata, module.metadata_size};
 	int r = buf_append(ret, &record, sizeof(record), e);
-	return r ? r : append_name(dac, SOS_PE_FILE_NAME, module.file, ret, e);
+	return r ? r : dac_append_name(dac, SOS_PE_FILE_NAME, module.file, ret, e);
 }
 
 static int answer_array(struct dac *dac, uint64_t address, struct buf *ret, hresult *ret_hr,
@@ -199,7 +202,7 @@ static int answer_method(struct dac *dac, uint64_t code, struct buf *ret, hresul
 	hresult hr =
 	    DAC_CALL(dac->sos, SOS_METHOD_AT, uint64_t, uint64_t *)(dac->sos, code, &method);
 	if (hr < 0) return dac_refused(hr, "no such method", ret_hr, e);
-	return append_name(dac, SOS_METHOD_NAME, method, ret, e);
+	return dac_append_name(dac, SOS_METHOD_NAME, method, ret, e);
 }
 
 int dac_answer(struct dac *dac, const struct dac_header *q, struct buf *ret, hresult *ret_hr,
@@ -225,6 +228,14 @@ int dac_answer(struct dac *dac, const struct dac_header *q, struct buf *ret, hre
 		return dac_answer_roots(dac, q, ret, ret_hr, e);
 	case DAC_ASK_METHOD:
 		return answer_method(dac, q->argument, ret, ret_hr, e);
+	case DAC_ASK_FRAMES:
+		return dac_answer_stack(dac, q->argument, ret, ret_hr, e);
+	case DAC_ASK_METHOD_NAME:
+		return dac_append_name(dac, SOS_METHOD_NAME, q->argument, ret, e);
+	case DAC_ASK_SYNC_BLOCKS:
+		return dac_answer_sync_blocks(dac, ret, ret_hr, e);
+	case DAC_ASK_THREAD_OBJECTS:
+		return dac_answer_thread_objects(dac, ret, ret_hr, e);
 	default:
 		return err_set(e, ERR_PROTOCOL, "no such question");
 	}

@@ -24,6 +24,8 @@ int dac_receive(int fd, void *data, size_t len, struct err *e);
 
 /* dac_target.c: the object that the DAC reads the target by. */
 void *dac_target(uint64_t runtime_base);
+/* Exactly len bytes of it. */
+bool dac_target_read(uint64_t address, void *data, uint32_t len);
 /* How many reads found nothing. */
 uint64_t dac_target_failures(void);
 
@@ -62,6 +64,13 @@ uint64_t dac_loader_handle(struct dac *dac, uint64_t type);
 typedef int (*dac_field_fn)(void *ctx, const struct dac_wire_field *field, struct err *e);
 int dac_each_field(struct dac *dac, uint64_t type, const struct dac_type *data, dac_field_fn fn,
 		   void *ctx, hresult *ret_hr, struct err *e);
+/* dac_answer_stack.c */
+int dac_answer_stack(struct dac *dac, uint64_t tid, struct buf *ret, hresult *ret_hr,
+		     struct err *e);
+int dac_answer_sync_blocks(struct dac *dac, struct buf *ret, hresult *ret_hr, struct err *e);
+int dac_answer_thread_objects(struct dac *dac, struct buf *ret, hresult *ret_hr, struct err *e);
+/* dac_answer.c: appends a name by its entry of ISOSDacInterface; without a name, nothing. */
+int dac_append_name(struct dac *dac, int slot, uint64_t address, struct buf *ret, struct err *e);
 
 static inline int dac_refused(hresult hr, const char *what, hresult *ret_hr, struct err *e)
 {

@@ -89,6 +89,11 @@ static uint32_t read_memory(uint64_t address, uint8_t *data, uint32_t len)
 	return done;
 }
 
+bool dac_target_read(uint64_t address, void *data, uint32_t len)
+{
+	return read_memory(address, data, len) == len;
+}
+
 static hresult read_virtual(void *self, uint64_t address, uint8_t *data, uint32_t len,
 			    uint32_t *ret_done)
 {

@@ -26,6 +26,10 @@ enum dac_message {
 	DAC_ASK_STATICS_OF, /* a method table -> dac_wire_root... */
 	DAC_ASK_STACK,      /* a thread, by its id in the system -> dac_wire_root... */
 	DAC_ASK_METHOD,     /* an address of code -> its name in UTF-8 */
+	DAC_ASK_FRAMES,      /* of a thread, by os_id -> dac_wire_frame..., innermost first */
+	DAC_ASK_METHOD_NAME, /* a method's descriptor -> its name and parameters' types in UTF-8 */
+	DAC_ASK_THREAD_OBJECTS, /* -> address of each System.Threading.Thread that a handle has */
+	DAC_ASK_SYNC_BLOCKS,    /* in use by Monitor -> dac_wire_sync_block... */
 	/* From the other side. */
 	DAC_ANSWER,
 	DAC_FAILED, /* argument: its hresult; text: what failed */
@@ -49,7 +53,9 @@ enum {
 	DAC_NAME_MAX = 16 << 10, /* bytes of a type's name or a path */
 	DAC_FIELDS_MAX = 1 << 14,
 	DAC_THREADS_MAX = 1 << 17,
+	DAC_FRAMES_MAX = 1 << 12, /* of a thread */
 	DAC_RANGES_MAX = 1 << 16,
+	DAC_SYNC_BLOCKS_MAX = 1 << 18,
 	DAC_ROOTS_EACH = 1 << 17,
 	/* Descriptors of the process that holds the DAC. */
 	DAC_SOCKET_FD = 3,
@@ -68,12 +74,33 @@ struct dac_wire_start {
 	uint8_t reserved[7];
 };
 struct dac_wire_thread {
-	uint32_t id, os_id;
+	uint32_t id, os_id;        /* os_id 0: it has ended */
+	uint64_t address;          /* of the runtime's own thread */
+	uint64_t exception_handle; /* of the exception that it handles; 0: none */
+};
+/*
+ * A frame of managed code, or a mark that the runtime leaves on the stack where it goes from
+ * managed code to its own (pc 0): sp is then where the mark is.
+ */
+struct dac_wire_frame {
+	uint64_t pc, sp;
+	uint64_t method; /* its descriptor; 0: none */
+	int32_t
+	    il_offset; /* of the code at pc, or of the call that it is the return of; < 0: none */
+	uint32_t reserved;
 };
 struct dac_wire_heap {
 	uint32_t server, valid, heap_count;
 	uint32_t range_count, skip_count;
 	uint32_t reserved;
+};
+/* What an object's lock becomes when it is contended, or somebody is in Monitor.Wait. */
+struct dac_wire_sync_block {
+	uint64_t object;
+	uint64_t owner; /* address of the runtime's own thread; not sure unless is_held */
+	uint32_t times; /* that the owner has entered it */
+	uint32_t entering, in_wait; /* threads in Monitor.Enter and in Monitor.Wait for it */
+	uint32_t is_held;
 };
 /* Objects lie in [start, end), one after another. */
 struct dac_wire_range {

@@ -57,7 +57,7 @@ static size_t hash_name(const char *name, size_t len)
 }
 
 /* The report outlives the symbol tables: names are kept once each, in an open hash table. */
-static const char *intern(struct stacks *s, const char *name, size_t len)
+const char *stacks_keep(struct stacks *s, const char *name, size_t len)
 {
 	if (!s->symbols) {
 		s->symbols = calloc(INTERNED_MAX, sizeof *s->symbols);
@@ -92,7 +92,7 @@ static void name_frame(struct collector *c, struct stack_frame *f, bool exact)
 	uint64_t back = exact ? 0 : 1, offset;
 	const char *name = symbols_find(symbols, f->pc - back - f->module->bias, &offset);
 	if (!name) return;
-	f->symbol = intern(c->stacks, name, name_length(name));
+	f->symbol = stacks_keep(c->stacks, name, name_length(name));
 	f->symbol_offset = offset + back;
 }
 
@@ -110,7 +110,7 @@ static int collect_thread(struct collector *c, const struct snapshot_thread *thr
 	n = unwind_thread(c->unwinder, thread, c->frames, MIN(c->frames_left, STACK_FRAMES_MAX),
 			  &end);
 	c->frames_left -= n;
-	if (end) ret->end = intern(c->stacks, end, strlen(end));
+	if (end) ret->end = stacks_keep(c->stacks, end, strlen(end));
 	ret->frames = calloc(n + 1, sizeof *ret->frames);
 	if (!ret->frames) return err_set(e, ERR_NO_MEMORY, "no memory for stacks");
 	ret->frame_count = n;
@@ -119,6 +119,7 @@ static int collect_thread(struct collector *c, const struct snapshot_thread *thr
 		const struct unwind_frame *u = &c->frames[i];
 		*f = (struct stack_frame){.pc = u->pc,
 					  .sp = u->sp,
+					  .il_offset = -1,
 					  .signal_frame = u->signal_frame,
 					  .guessed = u->guessed};
 		name_frame(c, f, i == 0 || u->signal_frame || c->frames[i - 1].signal_frame);

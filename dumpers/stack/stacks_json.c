@@ -6,7 +6,7 @@
 static void put_frame(struct json *j, const struct stack_frame *f)
 {
 	json_object(j);
-	json_kv_hex(j, "pc", f->pc);
+	if (f->pc) json_kv_hex(j, "pc", f->pc);
 	json_kv_hex(j, "sp", f->sp);
 	if (f->module) {
 		char build_id[2 * BUILD_ID_MAX + 1];
@@ -19,8 +19,26 @@ static void put_frame(struct json *j, const struct stack_frame *f)
 		json_kv_string(j, "symbol", f->symbol);
 		json_kv_uint(j, "offset", f->symbol_offset);
 	}
+	if (f->method) json_kv_string(j, "method", f->method);
+	if (f->il_offset >= 0) json_kv_int(j, "il_offset", f->il_offset);
 	if (f->signal_frame) json_kv_bool(j, "signal", true);
 	if (f->guessed) json_kv_bool(j, "guessed", true);
+	json_object_end(j);
+}
+
+static void put_managed(struct json *j, const struct stack_managed *m)
+{
+	json_key(j, "managed");
+	json_object(j);
+	json_kv_uint(j, "id", m->id);
+	json_kv_string(j, "name", m->name);
+	if (m->exception) {
+		json_key(j, "exception");
+		json_object(j);
+		json_kv_string(j, "type", m->exception);
+		json_kv_string(j, "message", m->message);
+		json_object_end(j);
+	}
 	json_object_end(j);
 }
 
@@ -32,6 +50,7 @@ static void put_stack(struct json *j, const struct stack *s)
 	json_kv_string(j, "name", s->thread->name);
 	json_kv_string(j, "state", state);
 	json_kv_string(j, "wchan", s->thread->wchan);
+	if (s->managed.id) put_managed(j, &s->managed);
 	json_key(j, "frames");
 	json_array(j);
 	for (size_t i = 0; i < s->frame_count; i++)
@@ -49,6 +68,7 @@ int stacks_print_json(const struct stacks *s, bool indent, struct buf *ret, stru
 	json_kv_string(&j, "schema", "podsnap.stacks/1");
 	json_kv_int(&j, "pid", s->snapshot->id.pid);
 	json_kv_string(&j, "name", s->snapshot->id.comm);
+	if (s->unnamed) json_kv_string(&j, "unnamed", s->unnamed);
 	json_key(&j, "threads");
 	json_array(&j);
 	for (size_t i = 0; i < s->count; i++)

@@ -16,11 +16,18 @@ static int compare_ends(const struct stack *a, const struct stack *b)
 	return strcmp(a->end ? a->end : "", b->end ? b->end : "");
 }
 
+/* A frame without a pc is known by its method alone. */
+static int compare_frames(const struct stack_frame *a, const struct stack_frame *b)
+{
+	if (a->pc != b->pc) return a->pc < b->pc ? -1 : 1;
+	return a->pc ? 0 : strcmp(a->method ? a->method : "", b->method ? b->method : "");
+}
+
 static bool same_stack(const struct stack *a, const struct stack *b)
 {
 	if (a->frame_count != b->frame_count) return false;
 	for (size_t i = 0; i < a->frame_count; i++) {
-		if (a->frames[i].pc != b->frames[i].pc) return false;
+		if (compare_frames(&a->frames[i], &b->frames[i])) return false;
 	}
 	return compare_ends(a, b) == 0;
 }
@@ -33,9 +40,8 @@ static int compare_stacks(const void *a, const void *b, void *ctx)
 	const struct stack *x = &s->v[i], *y = &s->v[j];
 	if (x->frame_count != y->frame_count) return x->frame_count < y->frame_count ? -1 : 1;
 	for (size_t k = 0; k < x->frame_count; k++) {
-		if (x->frames[k].pc != y->frames[k].pc) {
-			return x->frames[k].pc < y->frames[k].pc ? -1 : 1;
-		}
+		int order = compare_frames(&x->frames[k], &y->frames[k]);
+		if (order) return order;
 	}
 	if (compare_ends(x, y)) return compare_ends(x, y);
 	return i < j ? -1 : i > j;
@@ -48,45 +54,58 @@ static int compare_groups(const void *a, const void *b)
 	return x->members[0] < y->members[0] ? -1 : 1;
 }
 
-/* Names are the target's: what would move a terminal's cursor becomes '?'. */
-static int put_clean(const char *text, struct buf *ret, struct err *e)
-{
-	size_t len = strlen(text);
-	char *room;
-	int r = buf_reserve(ret, len, &room, e);
-
-	if (r) return r;
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		room[i] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
-	}
-	room[len] = '\0';
-	ret->len += len;
-	return 0;
-}
-
 static int put_thread(const struct snapshot_thread *t, struct buf *ret, struct err *e)
 {
 	int r = buf_printf(ret, e, "%d \"", t->tid);
 
-	if (!r) r = put_clean(t->name, ret, e);
+	if (!r) r = buf_puts_clean(ret, t->name, e);
 	if (!r) r = buf_printf(ret, e, "\" %c%s", t->state, t->wchan[0] ? " " : "");
-	return r ? r : put_clean(t->wchan, ret, e);
+	return r ? r : buf_puts_clean(ret, t->wchan, e);
+}
+
+static int put_managed(const struct stack *s, struct buf *ret, struct err *e)
+{
+	const struct stack_managed *m = &s->managed;
+	int r = put_thread(s->thread, ret, e);
+	if (r || !m->id) return r;
+	r = buf_printf(ret, e, " (managed %u", m->id);
+	if (!r && m->name) r = buf_puts(ret, " \"", e);
+	if (!r && m->name) r = buf_puts_clean(ret, m->name, e);
+	return r ? r : buf_puts(ret, m->name ? "\")" : ")", e);
+}
+
+static int put_exception(const struct stack *s, struct buf *ret, struct err *e)
+{
+	const struct stack_managed *m = &s->managed;
+	if (!m->exception) return 0;
+	int r = buf_printf(ret, e, "  %d handles ", s->thread->tid);
+	if (!r) r = buf_puts_clean(ret, m->exception, e);
+	if (!r && m->message) r = buf_puts(ret, ": ", e);
+	if (!r && m->message) r = buf_puts_clean(ret, m->message, e);
+	return r ? r : buf_puts(ret, "\n", e);
+}
+
+static int put_method(const struct stack_frame *f, struct buf *ret, struct err *e)
+{
+	int r = buf_puts_clean(ret, f->method, e);
+	return r || f->il_offset < 0 ? r : buf_printf(ret, e, "+IL_%04x", (unsigned)f->il_offset);
 }
 
 static int put_frame(size_t index, const struct stack_frame *f, struct buf *ret, struct err *e)
 {
-	int r = buf_printf(ret, e, "  #%-2zu 0x%016llx ", index, (unsigned long long)f->pc);
-	if (!r && f->symbol) {
-		r = put_clean(f->symbol, ret, e);
+	int r = f->pc ? buf_printf(ret, e, "  #%-2zu 0x%016llx ", index, (unsigned long long)f->pc)
+		      : buf_printf(ret, e, "  #%-2zu %18s ", index, "");
+	if (!r && f->method) {
+		r = put_method(f, ret, e);
+	} else if (!r && f->symbol) {
+		r = buf_puts_clean(ret, f->symbol, e);
 		if (!r) r = buf_printf(ret, e, "+0x%llx", (unsigned long long)f->symbol_offset);
 	} else if (!r) {
 		r = buf_puts(ret, "??", e);
 	}
 	if (!r && f->module) r = buf_puts(ret, "  ", e);
-	if (!r && f->module) r = put_clean(f->module->name, ret, e);
-	if (!r && f->module && !f->symbol) {
+	if (!r && f->module) r = buf_puts_clean(ret, f->module->name, e);
+	if (!r && f->module && !f->symbol && !f->method) {
 		r = buf_printf(ret, e, "+0x%llx", (unsigned long long)(f->pc - f->module->bias));
 	}
 	if (!r && f->signal_frame) r = buf_puts(ret, "  <signal>", e);
@@ -109,12 +128,14 @@ static int put_group(const struct stacks *s, const struct group *g, struct buf *
 	size_t shown = MIN(g->count, THREADS_SHOWN);
 	for (size_t i = 0; !r && i < shown; i++) {
 		r = buf_puts(ret, i ? ", " : " ", e);
-		if (!r) r = put_thread(s->v[g->members[i]].thread, ret, e);
+		if (!r) r = put_managed(&s->v[g->members[i]], ret, e);
 	}
 	if (!r && shown < g->count) {
 		r = buf_printf(ret, e, ", and %zu more", g->count - shown);
 	}
 	if (!r) r = buf_puts(ret, "\n", e);
+	for (size_t i = 0; !r && i < g->count; i++)
+		r = put_exception(&s->v[g->members[i]], ret, e);
 	return r ? r : put_stack(g->first, ret, e);
 }
 
@@ -152,8 +173,9 @@ static int put_each(const struct stacks *s, struct buf *ret, struct err *e)
 	int r = 0;
 	for (size_t i = 0; !r && i < s->count; i++) {
 		r = buf_puts(ret, "\nthread ", e);
-		if (!r) r = put_thread(s->v[i].thread, ret, e);
+		if (!r) r = put_managed(&s->v[i], ret, e);
 		if (!r) r = buf_puts(ret, "\n", e);
+		if (!r) r = put_exception(&s->v[i], ret, e);
 		if (!r) r = put_stack(&s->v[i], ret, e);
 	}
 	return r;
@@ -163,8 +185,11 @@ int stacks_print_text(const struct stacks *s, bool full, struct buf *ret, struct
 {
 	int r = buf_printf(ret, e, "pid %d (", s->snapshot->id.pid);
 
-	if (!r) r = put_clean(s->snapshot->id.comm, ret, e);
+	if (!r) r = buf_puts_clean(ret, s->snapshot->id.comm, e);
 	if (!r) r = buf_printf(ret, e, "), %zu thread%s\n", s->count, s->count == 1 ? "" : "s");
+	if (!r && s->unnamed) r = buf_puts(ret, "managed methods have no names: ", e);
+	if (!r && s->unnamed) r = buf_puts_clean(ret, s->unnamed, e);
+	if (!r && s->unnamed) r = buf_puts(ret, "\n", e);
 	if (r) return r;
 	return full ? put_each(s, ret, e) : put_folded(s, ret, e);
 }

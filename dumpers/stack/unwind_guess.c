@@ -2,7 +2,11 @@
 
 #include "dumpers/stack/modules_internal.h"
 
-/* A core of another program need not say how text was mapped: then the module's segments tell. */
+/*
+ * A core of another program need not say how text was mapped: then the module's segments tell. Of a
+ * file that is no module (.NET's assemblies) nothing tells; such a map, which is made from the
+ * core's list of files, has no device.
+ */
 bool guess_is_code(struct target_memory *memory, uint64_t pc)
 {
 	const struct modules *modules = target_memory_modules(memory);
@@ -12,7 +16,8 @@ bool guess_is_code(struct target_memory *memory, uint64_t pc)
 	if (!map) return false;
 	if (map->prot & PROT_EXEC) return true;
 	module = modules_find(modules, pc);
-	return module && elf_image_is_code(module_image(module), pc - module->bias);
+	if (module) return elf_image_is_code(module_image(module), pc - module->bias);
+	return map->inode && !map->dev_major && !map->dev_minor && !(map->prot & PROT_WRITE);
 }
 
 static bool read_word(struct target_memory *memory, uint64_t addr, uint64_t *ret)

@@ -60,6 +60,26 @@ def test_held_snapshot_answers_again(cluster_podsnap, depot):
     assert "libcoreclr.so" in held.text and held.text == again.text
 
 
+def test_stacks_and_locks_of_a_running_service(cluster, cluster_podsnap, depot, tmp_path):
+    """Live, of a snapshot that is held, and out of a bundle."""
+    said = [json.loads(line) for line in cluster.kubectl("logs", *depot).splitlines()
+            if line.startswith("{")]
+    threads = {line["name"]: line["id"] for line in said if line["what"] == "thread"}
+    live = cluster_podsnap.run("stacks", *depot, "--full").text
+    shown = dict(re.findall(r'\(managed (\d+) "([^"]+)"\)$', live, re.M))
+    assert threads and {name: int(id_) for id_, name in shown.items()} == threads
+    assert ".Threads.TakeBoth(System.Object, System.Object)+IL_" in live
+    held = cluster_podsnap.run("stacks", *depot, "--full", "--hold", "30s")
+    name = held.stderr.partition("name it as ")[2].split()[0]
+    locks = cluster_podsnap.run("locks", name, *depot[1:]).text
+    cluster_podsnap.run("capture", *depot, "-o", tmp_path / "b")
+    assert held.text == live == cluster_podsnap.run("stacks", tmp_path / "b", "--full").text
+    assert locks == cluster_podsnap.run("locks", tmp_path / "b").text
+    assert locks == cluster_podsnap.run("locks", name, *depot[1:], "--hold", "0").text
+    owners = {line["owner"] for line in said if line["what"] == "lock"}
+    assert locks.startswith("deadlock: ") and all(f'"{owner}"' in locks for owner in owners)
+
+
 def named_flags(text):
     return dict(re.findall(r'\["(Enable[^"]+)"\] = (true|false)$', text, re.M))
 

@@ -3,12 +3,12 @@
 import os
 import shutil
 import struct
-import subprocess
 
 import pytest
 
 from lib import bundle as bundles
-from lib.dotnet import link_or_copy
+from lib.dotnet import createdump, link_or_copy, runtime_directory
+from lib.dotnet_library import build_library, version_of
 
 RUNTIMES = ("3.1", "9.0")
 
@@ -27,20 +27,6 @@ def depot(dotnet, targets, runtime, seed):
 def bundle(podsnap, depot, tmp_path):
     path = tmp_path / "b"
     podsnap.run("capture", "--pid", depot.pid, "-o", path)
-    return path
-
-
-def runtime_directory(dotnet, runtime):
-    folder = os.path.join(dotnet.cache, runtime, "shared", "Microsoft.NETCore.App")
-    return os.path.join(folder, os.listdir(folder)[0])
-
-
-def createdump(dotnet, runtime, pid, path):
-    program = os.path.join(runtime_directory(dotnet, runtime), "createdump")
-    os.chmod(program, 0o755)
-    done = subprocess.run([program, "--full", "-f", path, str(pid)], check=False,
-                          capture_output=True, text=True)
-    assert done.returncode == 0 and os.path.getsize(path) > 1 << 20, done.stdout + done.stderr
     return path
 
 
@@ -225,36 +211,6 @@ def test_an_address_is_of_one_instant(podsnap, depot):
 @pytest.fixture
 def recent(dotnet, targets, seed):
     return dotnet.start(targets, "Depot", "9.0", seed)
-
-
-HOSTILE = r"""
-#include <stdint.h>
-#include <string.h>
-#include <fcntl.h>
-#include <unistd.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-const char version[] = "%s";
-const char *used = version;
-static int misbehave(void) { %s }
-int CLRDataCreateInstance(const void *id, void *target, void **ret) { return misbehave(); }
-"""
-
-
-def build_library(path, version, body):
-    source = f"{path}.c"
-    with open(source, "w", encoding="utf-8") as out:
-        out.write(HOSTILE % (version, body))
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O0", "-w", "-o", path, source], check=True)
-    return path
-
-
-def version_of(dotnet, runtime):
-    """What a library of that build says."""
-    with open(os.path.join(runtime_directory(dotnet, runtime), "libcoreclr.so"), "rb") as file:
-        data = file.read()
-    start = data.index(b"@(#)Version ")
-    return data[start:data.index(b"\0", start)].decode().strip()
 
 
 @pytest.mark.parametrize("body, says", [

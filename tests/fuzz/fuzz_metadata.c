@@ -40,6 +40,16 @@ static void name_type(const uint8_t *data, size_t size)
 	buf_done(&name);
 }
 
+/* Each word may get "System." before it. */
+static void name_method(const uint8_t *data, size_t size)
+{
+	struct buf name = BUF_INIT(8 << 20);
+
+	if (!method_name_append((const char *)data, size, &name, NULL) && name.len > 8 * size)
+		abort();
+	buf_done(&name);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct metadata *m;
@@ -48,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!copy) return 0;
 	if (size) memcpy(copy, data, size);
 	name_type(data, size);
+	name_method(data, size);
 	if (metadata_new(copy, size, &m, NULL)) return 0;
 	for (uint32_t row = 0; row < ROWS_TRIED; row++)
 		ask(m, row);

@@ -131,3 +131,19 @@ def link_or_copy(source, destination):
         os.link(source, destination)
     except OSError:
         shutil.copy2(source, destination)
+
+
+def runtime_directory(dotnet, runtime):
+    """Where libcoreclr.so of that one of an installation's RUNTIMES is."""
+    folder = os.path.join(dotnet.cache, runtime, "shared", "Microsoft.NETCore.App")
+    return os.path.join(folder, os.listdir(folder)[0])
+
+
+def createdump(dotnet, runtime, pid, path):
+    """A core that the runtime's own tool makes."""
+    program = os.path.join(runtime_directory(dotnet, runtime), "createdump")
+    os.chmod(program, 0o755)
+    done = subprocess.run([program, "--full", "-f", path, str(pid)], check=False,
+                          capture_output=True, text=True)
+    assert done.returncode == 0 and os.path.getsize(path) > 1 << 20, done.stdout + done.stderr
+    return path

@@ -1,17 +1,22 @@
 // A .NET service that holds many objects and says on stdout what it holds: one JSON object a line,
 // then "ready". It idles from then on.
 //
-//   Depot SEED [--allocate]
+//   Depot SEED [--allocate] [--healthy]
 //
 // Counts and values come from the seed. Wherever _TAG stands in a name, whoever compiles this puts
 // letters of their own, so that no tool can know the names. --allocate: a thread goes on making
-// garbage. The lines, by their member "what":
+// garbage. --healthy: nobody is in a deadlock. The lines, by their member "what":
 //   process     pid, the runtime's version, the seed
 //   count       objects of exactly this type on the heap
 //   object      one object: its type and all its instance fields, inherited ones too
 //   statics     a type's static fields
-//   thread      a managed thread: name, what it does ("idle", "lock", "task")
-//   lock        a lock that is held: type of its object, the owner's and the waiter's thread
+//   thread      a managed thread: name, id, what it does ("idle", "lock", "wait", "task",
+//               "catch")
+//   stack       the frames of this program on a thread's stack, innermost first: method, and the IL
+//               offsets at which it calls the one before (none of the first, which goes on)
+//   lock        a lock that is held: type of its object, the owner's thread, how often it has
+//               entered, and the thread of one waiter (null: nobody waits)
+//   thrown      an exception that a thread is handling: name of the thread, type, message
 //   exception   one kept on the heap: type, message, type and message of the inner one
 //   await       an async method that waits, and the one that awaits it (null: nobody)
 // A value is a JSON number, string, boolean or null; or an object of one member: "enum" (name, and
@@ -122,6 +127,7 @@ namespace Depot_TAG
         public static Exception Last;
     }
 
+    public class ShelfLock_TAG { public int Shelf; }
     public class StockLock_TAG { public int Level; }
     public class LedgerLock_TAG { public int Page; }
 
@@ -326,35 +332,78 @@ namespace Depot_TAG
             Line("statics", ("type", type.ToString()), ("fields", Fields(null, type)));
         }
 
+        // IL offsets of "call" with that method's token (ECMA-335, III.3.19).
+        static IEnumerable<int> Calls(MethodBase method, MethodBase called)
+        {
+            byte[] il = method.GetMethodBody().GetILAsByteArray();
+            return Enumerable.Range(0, Math.Max(0, il.Length - 4)).Where(i =>
+                called != null && il[i] == 0x28 && BitConverter.ToInt32(il, i + 1) == called.MetadataToken);
+        }
+
+        // Of the thread that calls.
+        public static void Stack()
+        {
+            var frames = new StringBuilder("[");
+            MethodBase inner = null;
+            foreach (StackFrame frame in new StackTrace(2).GetFrames())
+            {
+                MethodBase method = frame.GetMethod();
+                if (method?.DeclaringType?.Namespace != typeof(Say).Namespace) continue;
+                string parameters = string.Join(", ", method.GetParameters().Select(p => p.ParameterType.ToString()));
+                if (frames.Length > 1) frames.Append(", ");
+                frames.Append("{\"method\": ").Append(Quote(method.DeclaringType + "." + method.Name + "(" + parameters + ")"))
+                    .Append(", \"calls\": [").Append(string.Join(", ", Calls(method, inner))).Append("]}");
+                inner = method;
+            }
+            Line("stack", ("thread", Thread.CurrentThread.Name), ("frames", frames.Append(']')));
+        }
+
         public static void Count(Type type, int objects)
         {
             Line("count", ("type", type.ToString()), ("objects", objects));
         }
     }
 
-    // Threads that stand: two in a deadlock, one in Task.Wait, some idle.
+    // Threads that stand: two in a deadlock, one in Task.Wait, one in a catch, some idle.
     static class Threads
     {
         static readonly StockLock_TAG Stock = new StockLock_TAG();
         static readonly LedgerLock_TAG Page = new LedgerLock_TAG();
+        static readonly ShelfLock_TAG Shelf = new ShelfLock_TAG();
         static readonly CountdownEvent Held = new CountdownEvent(2);
+        static readonly ManualResetEventSlim StockIsHeld = new ManualResetEventSlim();
         static readonly ManualResetEventSlim Never = new ManualResetEventSlim();
         static readonly TaskCompletionSource<int> Unanswered = new TaskCompletionSource<int>();
         static readonly List<Thread> All = new List<Thread>();
         static Task waiting;
+        static int said, again;
 
         static void Start(string name, string does, ThreadStart body)
         {
             var thread = new Thread(body) { Name = name, IsBackground = true };
             All.Add(thread);
             thread.Start();
-            Say.Line("thread", ("name", name), ("does", does));
+            Say.Line("thread", ("name", name), ("id", thread.ManagedThreadId), ("does", does));
+        }
+
+        static void SayStack()
+        {
+            Say.Stack();
+            Interlocked.Increment(ref said);
+        }
+
+        static void EnterAgain(object held)
+        {
+            for (int i = 1; i < again; i++) Monitor.Enter(held);
         }
 
         static void TakeBoth(object first, object second)
         {
             lock (first)
             {
+                EnterAgain(first);
+                SayStack();
+                StockIsHeld.Set();
                 Held.Signal();
                 Held.Wait();
                 lock (second) Console.Out.WriteLine("not reached");
@@ -363,13 +412,81 @@ namespace Depot_TAG
 
         static void TakeStockFirst() { TakeBoth(Stock, Page); }
         static void TakePageFirst() { TakeBoth(Page, Stock); }
-        static void WaitForAnswer() { Unanswered.Task.Wait(); }
+
+        static void TakeStockOnly()
+        {
+            lock (Stock)
+            {
+                EnterAgain(Stock);
+                SayStack();
+                StockIsHeld.Set();
+                Never.Wait();
+            }
+        }
+
+        // Holds nothing, and does not want it before somebody pulses.
+        static void SleepOnStock()
+        {
+            lock (Stock)
+            {
+                SayStack();
+                Monitor.Wait(Stock);
+            }
+        }
+
+        static void WaitForStock()
+        {
+            SayStack();
+            StockIsHeld.Wait();
+            lock (Stock) Console.Out.WriteLine("not reached");
+        }
+
+        // Nobody else wants it.
+        static void TakeShelf(int times)
+        {
+            lock (Shelf)
+            {
+                if (times > 1) TakeShelf(times - 1);
+                SayStack();
+                Never.Wait();
+            }
+        }
+
+        static void WaitForAnswer()
+        {
+            SayStack();
+            Unanswered.Task.Wait();
+        }
+
+        static void Fail(string message) { throw new TimeoutException(message); }
+
+        static void Catch(string message)
+        {
+            try { Fail(message); }
+            catch (TimeoutException e)
+            {
+                Say.Line("thrown", ("thread", Thread.CurrentThread.Name), ("type", e.GetType().ToString()),
+                    ("message", e.Message));
+                SayStack();
+                Never.Wait();
+            }
+        }
+
+        static void Stand(string text, int number, Place place, Parcel[] parcels, ref long total, List<int> list)
+        {
+            SayStack();
+            Never.Wait();
+        }
 
         static async Task<int> AskCarrier() { return await Unanswered.Task + 1; }
         static async Task<int> PriceParcel() { return await AskCarrier() * 2; }
         static async Task ShipParcel() { await PriceParcel(); }
 
-        static void Idle() { Never.Wait(); }
+        static void Idle()
+        {
+            long total = 1;
+            Stand("", 2, new Place(), null, ref total, null);
+        }
 
         static void Allocate()
         {
@@ -377,16 +494,42 @@ namespace Depot_TAG
             for (int i = 0; ; i++) kept[i % kept.Length] = new byte[1000 + i % 9000];
         }
 
-        public static void StartAll(Random random, bool allocate)
+        static void SayLock(object held, string owner, int times, string waiter)
+        {
+            Say.Line("lock", ("type", held.GetType().ToString()), ("owner", owner), ("times", times), ("waiter", waiter));
+        }
+
+        static void StartLocks(Random random, bool healthy)
         {
             string a = "stock-" + random.Next(1000), b = "page-" + random.Next(1000);
+            string c = "queue-" + random.Next(1000), d = "shelf-" + random.Next(1000);
+            int times = random.Next(1, 5);
+            again = random.Next(1, 4);
+            Start("sleep-" + random.Next(1000), "wait", SleepOnStock);
+            while (Volatile.Read(ref said) == 0) Thread.Sleep(1);
+            lock (Stock) { } // free again once it sleeps
+            Start(a, "lock", healthy ? (ThreadStart)TakeStockOnly : TakeStockFirst);
+            if (!healthy)
+            {
+                Start(b, "lock", TakePageFirst);
+                SayLock(Stock, a, again, b);
+                SayLock(Page, b, again, a);
+            }
+            StockIsHeld.Wait();
+            Start(c, "lock", WaitForStock);
+            SayLock(Stock, a, again, c);
+            Start(d, "lock", () => TakeShelf(times));
+            SayLock(Shelf, d, times, null);
+        }
+
+        public static void StartAll(Random random, bool allocate, bool healthy)
+        {
             Stock.Level = random.Next();
             Page.Page = random.Next();
-            Start(a, "lock", TakeStockFirst);
-            Start(b, "lock", TakePageFirst);
-            Say.Line("lock", ("type", Stock.GetType().ToString()), ("owner", a), ("waiter", b));
-            Say.Line("lock", ("type", Page.GetType().ToString()), ("owner", b), ("waiter", a));
+            StartLocks(random, healthy);
+            string message = Make.Text(random);
             Start("answer-" + random.Next(1000), "task", WaitForAnswer);
+            Start("catch-" + random.Next(1000), "catch", () => Catch(message));
             for (int i = random.Next(2, 6); i > 0; i--) Start("idle-" + i + "-" + random.Next(1000), "idle", Idle);
             waiting = ShipParcel();
             Say.Line("await", ("method", nameof(AskCarrier)), ("by", nameof(PriceParcel)));
@@ -400,7 +543,8 @@ namespace Depot_TAG
 
         static void WaitUntilAllStand()
         {
-            while (!All.All(t => (t.ThreadState & System.Threading.ThreadState.WaitSleepJoin) != 0) || Held.CurrentCount > 0)
+            while (Volatile.Read(ref said) < All.Count ||
+                   !All.All(t => (t.ThreadState & System.Threading.ThreadState.WaitSleepJoin) != 0))
                 Thread.Sleep(1);
         }
     }
@@ -465,7 +609,7 @@ namespace Depot_TAG
             KeepException(random);
             Hold(random);
             Say.Statics(typeof(Ledger));
-            Threads.StartAll(random, arguments.Contains("--allocate"));
+            Threads.StartAll(random, arguments.Contains("--allocate"), arguments.Contains("--healthy"));
             // No object but those that are held.
             GC.Collect();
             output.WriteLine("ready");

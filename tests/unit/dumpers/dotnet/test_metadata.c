@@ -240,6 +240,33 @@ static void utf16_is_utf8_afterwards(void **state)
 				      "b\xef\xbf\xbd");
 }
 
+static void methods_have_types_as_others_write_them(void **state)
+{
+	static const char *const pairs[][2] = {
+	    {"Shop.Till.Open()", "Shop.Till.Open()"},
+	    {"Shop.Till.Sell(Int32, System.String, UInt16[], Byte*)",
+	     "Shop.Till.Sell(System.Int32, System.String, System.UInt16[], System.Byte*)"},
+	    {"Shop.Till.Fill(System.Collections.Generic.Dictionary`2<Int64,Shop.Box`1<Char>[]> "
+	     "ByRef, Boolean ByRef)",
+	     "Shop.Till.Fill(System.Collections.Generic.Dictionary`2[System.Int64,Shop.Box`1["
+	     "System.Char][]]&, System.Boolean&)"},
+	    {"Shop.Box`1[[System.Int32, System.Private.CoreLib]].Put(Int32)",
+	     "Shop.Box`1[System.Int32].Put(System.Int32)"},
+	    {"Shop.Till+<>c__DisplayClass2_0.<Count>b__0(<>f__AnonymousType0`1<Int32>, Shop.Int32)",
+	     "Shop.Till+<>c__DisplayClass2_0.<Count>b__0(<>f__AnonymousType0`1[System.Int32], "
+	     "Shop.Int32)"},
+	    {"Shop.Till.Cut(Int32", "Shop.Till.Cut(System.Int32"},
+	    {"(", "("},
+	    {"", ""},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		_cleanup_buf_ struct buf out = BUF_INIT(4096);
+		assert_int_equal(method_name_append(pairs[i][0], strlen(pairs[i][0]), &out, NULL),
+				 0);
+		assert_string_equal(out.len ? out.data : "", pairs[i][1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +278,7 @@ int main(void)
 	    cmocka_unit_test(a_table_beyond_the_end_is_refused),
 	    cmocka_unit_test(a_name_beyond_the_strings_is_none),
 	    cmocka_unit_test(type_names_lose_their_assemblies),
+	    cmocka_unit_test(methods_have_types_as_others_write_them),
 	    cmocka_unit_test(utf16_is_utf8_afterwards),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,6 +130,124 @@ static void same_snapshot_same_text(void **state)
 	done(&b);
 }
 
+/* --- frames that a runtime knows --- */
+
+static struct stack native_stack(const struct stack_frame *frames, size_t count)
+{
+	struct stack s = {.frame_count = count};
+
+	s.frames = calloc(count + 1, sizeof(*frames));
+	assert_non_null(s.frames);
+	memcpy(s.frames, frames, count * sizeof(*frames));
+	return s;
+}
+
+static void assert_frames(struct stack *s, const struct stack_frame *expected, size_t count)
+{
+	assert_int_equal(s->frame_count, count);
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(s->frames[i].pc, expected[i].pc);
+		assert_int_equal(s->frames[i].sp, expected[i].sp);
+		assert_ptr_equal(s->frames[i].method, expected[i].method);
+		assert_int_equal(s->frames[i].il_offset, expected[i].il_offset);
+		assert_int_equal(s->frames[i].guessed, expected[i].guessed);
+	}
+	free(s->frames);
+}
+
+static const char enter[] = "Enter", take[] = "Take", run[] = "Run", start[] = "Start";
+
+static void named_frames_go_where_they_are(void **state)
+{
+	static const struct module module = {.name = "libimage.so"};
+	const struct stack_frame native[] = {
+	    {.pc = 0x10, .sp = 0x100, .module = &module, .il_offset = -1},
+	    {.pc = 0x20, .sp = 0x200, .module = &module, .il_offset = -1},
+	    {.pc = 0x30, .sp = 0x300, .il_offset = -1},
+	    {.pc = 0x40, .sp = 0x400, .guessed = true, .il_offset = -1},
+	    {.pc = 0x60, .sp = 0x600, .module = &module, .guessed = true, .il_offset = -1},
+	};
+	/* A mark in the frame of 0x20, one a few bytes off, one found by both, one that the
+	 * unwinder has passed over. */
+	const struct stack_frame named[] = {
+	    {.pc = 0, .sp = 0x280, .method = enter, .il_offset = -1},
+	    {.pc = 0x2f, .sp = 0x300, .method = take, .il_offset = 7},
+	    {.pc = 0x40, .sp = 0x400, .method = run, .il_offset = 8},
+	    {.pc = 0x50, .sp = 0x500, .method = start, .il_offset = -1},
+	};
+	const struct stack_frame expected[] = {
+	    {.pc = 0x10, .sp = 0x100, .il_offset = -1},
+	    {.pc = 0x20, .sp = 0x200, .il_offset = -1},
+	    {.pc = 0, .sp = 0x280, .method = enter, .il_offset = -1},
+	    {.pc = 0x30, .sp = 0x300, .method = take, .il_offset = 7},
+	    {.pc = 0x40, .sp = 0x400, .method = run, .il_offset = 8},
+	    {.pc = 0x50, .sp = 0x500, .method = start, .il_offset = -1},
+	    {.pc = 0x60, .sp = 0x600, .guessed = true, .il_offset = -1},
+	};
+	struct stack s = native_stack(native, ARRAY_SIZE(native));
+
+	assert_int_equal(stack_merge(&s, named, ARRAY_SIZE(named), NULL), 0);
+	assert_frames(&s, expected, ARRAY_SIZE(expected));
+}
+
+/* Both ends: where native code ended early, and where it all stays. A module's own code keeps its
+ * name, whatever the runtime calls another place at that depth. */
+static void named_frames_without_native_ones(void **state)
+{
+	static const struct module module = {.name = "libimage.so"};
+	const struct stack_frame native[] = {
+	    {.pc = 0x10, .sp = 0x100, .module = &module, .il_offset = -1}};
+	const struct stack_frame named[] = {
+	    {.pc = 0x20, .sp = 0x100, .method = take, .il_offset = 1},
+	    {.pc = 0, .sp = 0x180, .method = enter, .il_offset = -1},
+	};
+	struct stack s = native_stack(native, 1), none = native_stack(native, 0);
+	struct stack same = native_stack(native, 1);
+
+	assert_int_equal(stack_merge(&s, named, 2, NULL), 0);
+	assert_int_equal(s.frame_count, 3);
+	assert_null(s.frames[s.frames[0].pc == 0x10 ? 0 : 1].method);
+	assert_ptr_equal(s.frames[2].method, enter);
+	free(s.frames);
+	assert_int_equal(stack_merge(&none, named, 2, NULL), 0);
+	assert_frames(&none, named, 2);
+	assert_int_equal(stack_merge(&same, NULL, 0, NULL), 0);
+	assert_frames(&same, native, 1);
+}
+
+/* A mark has no address of its own: methods tell such stacks apart. */
+static void marks_are_folded_by_method(void **state)
+{
+	struct report r;
+	struct image im;
+
+	image_init(&im);
+	collect(&im, &r);
+	for (size_t i = 1; i < 4; i++) {
+		const struct stack_frame mark = {
+		    .sp = STACK_BASE, .method = i < 3 ? enter : run, .il_offset = -1};
+		assert_int_equal(stack_merge(&r.stacks->v[i], &mark, 1, NULL), 0);
+	}
+	r.stacks->v[1].managed = (struct stack_managed){
+	    .id = 7, .name = "till", .exception = "Shop.Closed", .message = "a\nb"};
+	r.stacks->unnamed = "half of it";
+	assert_int_equal(stacks_print_text(r.stacks, false, &r.text, NULL), 0);
+	assert_contains(r.text.data, "14 threads\nmanaged methods have no names: half of it\n");
+	assert_contains(
+	    r.text.data,
+	    "\n2 threads: 2 \"worker\" S futex_wait (managed 7 \"till\"), 3 \"worker\" S "
+	    "futex_wait\n  2 handles Shop.Closed: a?b\n  #0                     Enter\n");
+	assert_contains(r.text.data, "\n1 thread: 4 \"worker\" S futex_wait\n  #0      ");
+	buf_clear(&r.text);
+	assert_int_equal(stacks_print_json(r.stacks, false, &r.text, NULL), 0);
+	assert_contains(r.text.data, "\"unnamed\":\"half of it\",");
+	assert_contains(r.text.data,
+			"\"managed\":{\"id\":7,\"name\":\"till\",\"exception\":{\"type\":"
+			"\"Shop.Closed\",\"message\":\"a\\nb\"}}");
+	assert_contains(r.text.data, "\"method\":\"Run\"}");
+	done(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +255,9 @@ int main(void)
 	    cmocka_unit_test(full_and_json),
 	    cmocka_unit_test(names_are_cut),
 	    cmocka_unit_test(same_snapshot_same_text),
+	    cmocka_unit_test(named_frames_go_where_they_are),
+	    cmocka_unit_test(named_frames_without_native_ones),
+	    cmocka_unit_test(marks_are_folded_by_method),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
