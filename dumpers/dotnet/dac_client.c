@@ -317,12 +317,11 @@ static const char *name_of(enum dac_message question)
 	case DAC_ASK_STATICS_OF:
 		return "the statics of the type";
 	case DAC_ASK_STACK:
+	case DAC_ASK_FRAMES:
 		return "the stack of thread";
 	case DAC_ASK_METHOD:
 	case DAC_ASK_METHOD_NAME:
 		return "the method";
-	case DAC_ASK_FRAMES:
-		return "the frames of thread";
 	case DAC_ASK_THREAD_OBJECTS:
 		return "the objects of threads";
 	case DAC_ASK_SYNC_BLOCKS:
