@@ -23,9 +23,9 @@ enum dac_message {
 	DAC_ASK_HANDLES, /* and the queue of the finalizer -> dac_wire_root... */
 	DAC_ASK_STATICS, /* of all types without arguments -> dac_wire_root... */
 	/* Argument: of what. */
-	DAC_ASK_STATICS_OF, /* a method table -> dac_wire_root... */
-	DAC_ASK_STACK,      /* a thread, by its id in the system -> dac_wire_root... */
-	DAC_ASK_METHOD,     /* an address of code -> its name in UTF-8 */
+	DAC_ASK_STATICS_OF,  /* a method table -> dac_wire_root... */
+	DAC_ASK_STACK,       /* a thread, by its id in the system -> dac_wire_root... */
+	DAC_ASK_METHOD,      /* an address of code -> its name in UTF-8 */
 	DAC_ASK_FRAMES,      /* of a thread, by os_id -> dac_wire_frame..., innermost first */
 	DAC_ASK_METHOD_NAME, /* a method's descriptor -> its name and parameters' types in UTF-8 */
 	DAC_ASK_THREAD_OBJECTS, /* -> address of each System.Threading.Thread that a handle has */
