@@ -317,9 +317,15 @@ static const char *name_of(enum dac_message question)
 	case DAC_ASK_STATICS_OF:
 		return "the statics of the type";
 	case DAC_ASK_STACK:
+	case DAC_ASK_FRAMES:
 		return "the stack of thread";
 	case DAC_ASK_METHOD:
+	case DAC_ASK_METHOD_NAME:
 		return "the method";
+	case DAC_ASK_THREAD_OBJECTS:
+		return "the objects of threads";
+	case DAC_ASK_SYNC_BLOCKS:
+		return "the locks";
 	default:
 		return "question";
 	}
@@ -330,7 +336,7 @@ static int say_question(enum dac_message question, uint64_t argument, struct err
 {
 	struct err why = *e;
 	char about[32] = "";
-	if (question == DAC_ASK_STACK)
+	if (question == DAC_ASK_STACK || question == DAC_ASK_FRAMES)
 		snprintf(about, sizeof(about), " %llu", (unsigned long long)argument);
 	else if (argument > DAC_ROOTS_EACH)
 		snprintf(about, sizeof(about), " at 0x%llx", (unsigned long long)argument);

@@ -60,9 +60,10 @@ bool dac_finalizer_queue(struct dac *dac, uint64_t heap, const struct dac_heap *
 /* Of a type that can be unloaded: the handle of its loader's object; else 0. */
 uint64_t dac_loader_handle(struct dac *dac, uint64_t type);
 
-/* Fields of the type's own, one after another; what fn returns ends it if it is not 0. */
+/* Fields of the type's own, one after another; address: of its method table; what fn returns ends
+ * it if it is not 0. */
 typedef int (*dac_field_fn)(void *ctx, const struct dac_wire_field *field, struct err *e);
-int dac_each_field(struct dac *dac, uint64_t type, const struct dac_type *data, dac_field_fn fn,
+int dac_each_field(struct dac *dac, uint64_t address, const struct dac_type *type, dac_field_fn fn,
 		   void *ctx, hresult *ret_hr, struct err *e);
 /* dac_answer_stack.c */
 int dac_answer_stack(struct dac *dac, uint64_t tid, struct buf *ret, hresult *ret_hr,

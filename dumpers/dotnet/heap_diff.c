@@ -38,8 +38,10 @@ int heap_tally_add(struct heap_tally *t, enum heap_side side, const struct heap_
 	for (size_t i = 0; i < report->type_count; i++) {
 		const struct heap_type *type = &report->types[i];
 		struct entry *entry = &t->v[t->count];
-		*entry =
-		    (struct entry){strdup(type->type->name), side, {type->objects, type->bytes}};
+		const struct heap_count count = {type->objects, type->bytes};
+		entry->name = strdup(type->type->name);
+		entry->side = side;
+		entry->count = count;
 		if (!entry->name) return err_set(e, ERR_NO_MEMORY, "no memory");
 		t->count++;
 	}
@@ -80,10 +82,15 @@ static void add_entry(struct heap_diff *d, struct entry *entry)
 	struct heap_change *c = d->count ? &d->v[d->count - 1] : NULL;
 	if (!c || strcmp(c->name, entry->name) != 0) {
 		c = &d->v[d->count++];
-		*c = (struct heap_change){.name = STEAL_PTR(entry->name)};
+		c->name = STEAL_PTR(entry->name); /* the rest is zero */
 	}
-	count_into(entry->side == HEAP_NOW ? &c->now : &c->before, &entry->count);
-	count_into(entry->side == HEAP_NOW ? &d->now : &d->before, &entry->count);
+	if (entry->side == HEAP_NOW) {
+		count_into(&c->now, &entry->count);
+		count_into(&d->now, &entry->count);
+	} else {
+		count_into(&c->before, &entry->count);
+		count_into(&d->before, &entry->count);
+	}
 }
 
 static void drop_unchanged(struct heap_diff *d)

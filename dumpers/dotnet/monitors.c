@@ -251,7 +251,7 @@ static int find_wait(struct monitors *m, size_t thread, size_t *ret_maybe, struc
 	int r = t->tid ? dotnet_frames_read(m->d, t->tid, &frames, e) : 0;
 	if (r) return r == -ERR_CORRUPT ? 0 : r;
 	r = find_standing(m, &frames, &standing, e);
-	if (!r && standing != STANDS_ELSEWHERE && !frames.v[0].pc)
+	if (!r && standing != STANDS_ELSEWHERE && frames.count && !frames.v[0].pc)
 		r = find_kept(m, t->tid, frames.v[0].sp, &lock, e);
 	dotnet_frames_done(&frames);
 	if (r) return r;

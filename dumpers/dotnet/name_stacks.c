@@ -68,12 +68,19 @@ static const char *keep(struct stacks *s, const char *text)
 	return text ? stacks_keep(s, text, strlen(text)) : NULL;
 }
 
+/* Stacks are in the order of a snapshot's threads: the leader's, then by ascending tid. */
 static struct stack *find_stack(struct stacks *s, uint32_t tid)
 {
-	for (size_t i = 0; i < s->count; i++) {
-		if ((uint32_t)s->v[i].thread->tid == tid) return &s->v[i];
+	size_t low = 1, high = s->count;
+	if (s->count && (uint32_t)s->v[0].thread->tid == tid) return &s->v[0];
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if ((uint32_t)s->v[middle].thread->tid < tid)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	return NULL;
+	return low < s->count && (uint32_t)s->v[low].thread->tid == tid ? &s->v[low] : NULL;
 }
 
 static int name_thread(struct naming *n, const struct dotnet_thread *t, struct err *e)

@@ -29,7 +29,7 @@ static bool put(struct step *s, char c)
 static bool take_name(const char **at, struct step *s)
 {
 	while (**at && **at != '.' && **at != '[') {
-		if (!put(s, *(*at)++)) return false;
+		if (**at == ']' || !put(s, *(*at)++)) return false;
 	}
 	return s->len != 0;
 }

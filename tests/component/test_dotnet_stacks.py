@@ -165,9 +165,26 @@ def test_native_stacks_come_without_names(podsnap, dotnet, targets, seed, tmp_pa
     assert done.text.count(UNNAMED) == 1 and f"Depot_{depot.tag}" not in done.text
     answer = podsnap.run("stacks", "--pid", depot.pid, "--dac", given, "--json").json()
     assert says in answer["unnamed"]
-    named = threads_of(podsnap, "--pid", depot.pid)
-    for bare, thread in zip(answer["threads"], named):
-        assert bare["tid"] == thread["tid"]
-        pcs = [frame["pc"] for frame in bare["frames"]]
-        assert len(pcs) > 2 and set(pcs) <= {frame.get("pc") for frame in thread["frames"]}
+    bare = {thread["tid"]: thread["frames"] for thread in answer["threads"]}
+    named = by_name(threads_of(podsnap, "--pid", depot.pid))
+    assert len(named) == len(depot.said("thread"))
+    for thread in named.values():
+        pcs = [frame["pc"] for frame in bare[thread["tid"]]]
+        assert len(pcs) > 8 and set(pcs) <= {frame.get("pc") for frame in thread["frames"]}
     assert depot.target.running
+
+
+def test_truncated_cores_end_in_a_clear_word(podsnap, dotnet, targets, seed, rng, tmp_path):
+    depot = dotnet.start(targets, "Depot", "9.0", seed)
+    podsnap.run("capture", "--pid", depot.pid, "-o", tmp_path / "b")
+    with open(bundles.core(tmp_path / "b", tmp_path / "core"), "rb") as file:
+        whole = file.read()
+    for part in [rng.uniform(0.05, 0.95) for _ in range(4)]:
+        cut = tmp_path / "cut"
+        cut.write_bytes(whole[:int(len(whole) * part)])
+        done = podsnap.run("stacks", cut, "--dac-timeout", "20s")
+        assert f"pid {depot.pid} (dotnet), " in done.text
+        done = podsnap.run("locks", cut, "--dac-timeout", "20s", expect=None)
+        assert done.status in (0, 1, 3), done
+        assert done.status != 1 or done.stderr.startswith("podsnap: error: "), done
+        assert done.status == 1 or "held" in done.text
