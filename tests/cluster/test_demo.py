@@ -42,8 +42,11 @@ def test_dotnet_flag_that_is_false(demo):
     text = demo("demo-dotnet")
     processes, = answers(text, "ps")
     assert [line.split()[0] for line in processes.splitlines()] == ["PID", "1"]
-    payment, live, bundle = answers(text, "object")
+    payment, live, bundle, value = answers(text, "object")
     assert "State = Failed" in payment
     assert re.findall(r'\["(\w+)"\] = false', live) == ["EnableFallback"]
     assert len(re.findall(r'\["\w+"\] = true', live)) == 4
     assert live == bundle
+    assert value.endswith("false")
+    way, = answers(text, "roots")
+    assert "static Shop.Program.orders" in way
