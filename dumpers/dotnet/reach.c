@@ -169,7 +169,7 @@ static int fill_way(struct reach *x, uint32_t object, struct reach_way *w, struc
 	if (count > REACH_STEPS_MAX)
 		return err_set(e, ERR_LIMIT, "a way of %zu steps leads to it", count);
 	w->root = &x->roots.v[at & ~ROOT];
-	w->steps = calloc(count, sizeof(*w->steps));
+	w->steps = calloc(count + 1, sizeof(*w->steps));
 	if (!w->steps) return err_set(e, ERR_NO_MEMORY, "no memory");
 	w->count = count;
 	int r = 0;
