@@ -1,6 +1,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "collector/local_answer.h"
+#include "collector/managed_async.h"
 #include "collector/managed_files.h"
 #include "collector/managed_stacks.h"
 #include "collector/pod_answers.h"
@@ -63,17 +64,33 @@ static int from_pod(struct command_call *call, const char *source, struct buf *r
 
 static int from_several(struct command_call *call, struct err *e)
 {
+	if (option_bool(call->options, OPT_ASYNC))
+		return err_set(e, ERR_USAGE, "--async reads one process: name one pod");
 	if (!option_int(call->options, OPT_HOLD)) return pod_answers(call, "stacks", e);
 	err_set(e, ERR_USAGE, "--hold keeps the snapshot of one pod");
 	return err_hint(e, "Name that pod, and no others.");
+}
+
+static int check_options(const struct options *o, struct err *e)
+{
+	bool async = option_bool(o, OPT_ASYNC);
+	if (option_is_set(o, OPT_LIMIT) && !async)
+		return err_set(e, ERR_USAGE, "--limit is for stacks --async");
+	if (option_bool(o, OPT_FULL) && async)
+		return err_set(e, ERR_USAGE,
+			       "--full is for the stacks of threads, not for --async");
+	return 0;
 }
 
 static int run(struct command_call *call, struct err *e)
 {
 	_cleanup_source_ struct source source = {0};
 	_cleanup_buf_ struct buf text = BUF_INIT(ANSWER_MAX);
+	int r = check_options(call->options, e);
+	if (r) return r;
 	if (targets_are_several(call)) return from_several(call, e);
-	int r = source_open(call, &source, e);
+	if (option_bool(call->options, OPT_ASYNC)) return managed_async(call, e);
+	r = source_open(call, &source, e);
 	if (r) return r;
 	if (source.kind != SOURCE_POD && option_int(call->options, OPT_HOLD))
 		return err_set(e, ERR_USAGE, "--hold keeps the snapshot of a pod");

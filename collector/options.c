@@ -158,6 +158,11 @@ const struct option_def option_table[OPT_COUNT] = {
 		  .type = OPTION_BOOL,
 		  .help = "every thread on its own, identical stacks not folded",
 		  .verbs = VERB_STACKS},
+    [OPT_ASYNC] = {.name = "async",
+		   .type = OPTION_BOOL,
+		   .help = "instead of threads, the async methods of a .NET process that wait, and "
+			   "what awaits what",
+		   .verbs = VERB_STACKS},
     [OPT_WIDE] = {.name = "wide",
 		  .short_name = 'w',
 		  .type = OPTION_BOOL,
@@ -307,8 +312,9 @@ const struct option_def option_table[OPT_COUNT] = {
 		   .max = 1 << 30,
 		   .def = "100",
 		   .metavar = "N",
-		   .help = "at most so many types, objects, or items of a collection; 0: all",
-		   .verbs = VERBS_LISTING},
+		   .help = "at most so many types, objects, async stacks, or items of a "
+			   "collection; 0: all",
+		   .verbs = VERBS_LISTING | VERB_STACKS},
     [OPT_DEPTH] = {.name = "depth",
 		   .type = OPTION_INT,
 		   .min = 0,

@@ -56,6 +56,7 @@ enum option_id {
 	OPT_FORCE,
 	OPT_JSON,
 	OPT_FULL,
+	OPT_ASYNC,
 	OPT_WIDE,
 	OPT_SNAPSHOT,
 	OPT_MAX_PAUSE,

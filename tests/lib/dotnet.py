@@ -72,9 +72,10 @@ class Dotnet:
             out.write(text)
         return path
 
-    def assembly(self, name, file):
-        """tests/targets/dotnet/NAME.cs as the assembly FILE, with its portable PDB beside it."""
-        path = os.path.join(self.directory, "assemblies", file)
+    def assembly(self, name, file, optimize="-"):
+        """tests/targets/dotnet/NAME.cs as the assembly FILE, with its portable PDB beside it;
+        optimize is what the compiler is told: "-", for debugging, or "+"."""
+        path = os.path.join(self.directory, f"assemblies{optimize}", file)
         if os.path.exists(path):
             return path
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -82,22 +83,22 @@ class Dotnet:
         done = subprocess.run(
             [os.path.join(self.cache, "9.0", "dotnet"), "exec", "--fx-version", "9.0.1",
              os.path.join(self.cache, "csc", "csc.dll"), "-nologo", "-debug:portable",
-             "-optimize-", "-warnaserror", f"-out:{path}",
+             f"-optimize{optimize}", "-warnaserror", f"-out:{path}",
              *(f"-r:{self.cache}/ref/{file}" for file in references if file.endswith(".dll")),
              self._source(name)], env=self.env, check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return path
 
-    def program(self, name, runtime):
+    def program(self, name, runtime, optimize="-"):
         """The command that runs NAME.cs on that one of RUNTIMES; compiled when first asked for."""
-        folder = os.path.join(self.directory, f"{name}-{runtime}")
+        folder = os.path.join(self.directory, f"{name}{optimize}{runtime}")
         alone = runtime.endswith("-alone")
         file = "azmcp.dll" if alone else f"{name}.dll"
         command = [os.path.join(folder, "azmcp")] if alone else \
             [os.path.join(self.cache, runtime, "dotnet"), os.path.join(folder, file)]
         if os.path.exists(folder):
             return command
-        assembly = self.assembly(name, file)
+        assembly = self.assembly(name, file, optimize)
         if alone:
             shutil.copytree(os.path.join(self.cache, runtime), folder, copy_function=link_or_copy)
         else:
@@ -110,9 +111,9 @@ class Dotnet:
         shutil.copy2(assembly.replace(".dll", ".pdb"), folder)
         return command
 
-    def start(self, targets, name, runtime, seed, *args):
+    def start(self, targets, name, runtime, seed, *args, optimize="-"):
         """Starts it and waits until it is ready. The seed may be any number."""
-        argv = [*self.program(name, runtime), seed & 0x7fffffff, *args]
+        argv = [*self.program(name, runtime, optimize), seed & 0x7fffffff, *args]
         return DotnetTarget(targets.start_argv(argv, env=self.env, cwd=self.directory),
                             self.tag(name))
 
