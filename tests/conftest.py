@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import tempfile
 import zlib
 
@@ -29,9 +30,11 @@ def fail_unlisted_skip(report):
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport():
+def pytest_runtest_makereport(item):
     outcome = yield
-    fail_unlisted_skip(outcome.get_result())
+    report = outcome.get_result()
+    fail_unlisted_skip(report)
+    item.podsnap_failed = getattr(item, "podsnap_failed", False) or report.failed
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -64,6 +67,16 @@ def seed(request):
 def rng(seed):
     """random.Random of this test's seed."""
     return random.Random(seed)
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+@pytest.fixture(name="tmp_path")
+def fixture_tmp_path(request, tmp_path):
+    """pytest's own, but only a test that failed leaves its files: cores are large, and many."""
+    yield tmp_path
+    if not request.node.podsnap_failed:
+        shutil.rmtree(tmp_path, ignore_errors=True)
 
 
 # --- programs ------------------------------------------------------------------------------------
