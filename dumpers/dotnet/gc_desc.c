@@ -39,18 +39,25 @@ static void parse_series(const uint8_t *data, size_t len, struct gc_desc *d)
 	}
 }
 
+/* Every round has a reference, and all are aligned: so what looks for the next one finds it within
+ * a round, whatever size the object says it has. */
 static int parse_items(const uint8_t *data, size_t len, struct gc_desc *d, struct err *e)
 {
-	uint64_t round = 0;
+	uint64_t references = 0;
+	bool aligned;
 	d->repeats = true;
 	d->start = word_below(data, len, 2);
+	aligned = d->start % WORD == 0;
 	for (size_t i = 0; i < d->count; i++) {
 		uint64_t word = word_below(data, len, 3 + i);
 		d->parts[i].references = (uint32_t)word;
 		d->parts[i].skip = (uint32_t)(word >> 32);
-		round += (uint64_t)d->parts[i].references * WORD + d->parts[i].skip;
+		references += d->parts[i].references;
+		aligned = aligned && d->parts[i].skip % WORD == 0;
 	}
-	return round ? 0 : err_set(e, ERR_CORRUPT, "a type whose references have no end");
+	return references && aligned
+		   ? 0
+		   : err_set(e, ERR_CORRUPT, "a type whose references are none, or between words");
 }
 
 int gc_desc_parse(const uint8_t *data, size_t len, struct gc_desc **ret, struct err *e)

@@ -21,7 +21,8 @@ struct gc_desc; /* one block of the heap: free() ends it */
 /* How many bytes below the method table it takes, by the word right below: at most
  * GC_DESC_BYTES_MAX. -ERR_CORRUPT for a count of 0 or beyond GC_DESC_SERIES_MAX. */
 int gc_desc_size(int64_t count, size_t *ret, struct err *e);
-/* data: those bytes, the count last. -ERR_CORRUPT also for items that never come to an end. */
+/* data: those bytes, the count last. -ERR_CORRUPT also for items without a reference, and for those
+ * that are not of whole words. */
 int gc_desc_parse(const uint8_t *data, size_t len, struct gc_desc **ret, struct err *e);
 
 struct gc_run {

@@ -89,10 +89,17 @@ static void nonsense_is_refused(void **state)
 	const uint64_t none[] = {0, 0, 0}, cut[] = {8, 2}, endless[] = {0, 16, (uint64_t)-1};
 	const uint64_t many[] = {0, 0, GC_DESC_SERIES_MAX + 1};
 	const uint64_t most[] = {0, 0, (uint64_t)INT64_MIN};
+	/* One item each: how much to skip, how many references before. */
+	const uint64_t empty[] = {(uint64_t)8 << 32, 16, (uint64_t)-1};
+	const uint64_t odd_skip[] = {(uint64_t)4 << 32 | 1, 16, (uint64_t)-1};
+	const uint64_t odd_start[] = {(uint64_t)8 << 32 | 1, 12, (uint64_t)-1};
 	size_t len;
 	assert_refused(none, 3);
 	assert_refused(cut, 2);
 	assert_refused(endless, 3);
+	assert_refused(empty, 3);
+	assert_refused(odd_skip, 3);
+	assert_refused(odd_start, 3);
 	assert_refused(many, 3);
 	assert_refused(most, 3);
 	assert_refused(none, 0);
