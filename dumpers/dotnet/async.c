@@ -5,7 +5,7 @@
 
 /* Task.TASK_STATE_FAULTED, _CANCELED, _RAN_TO_COMPLETION (Task.cs) */
 enum { TASK_COMPLETED = 0x200000 | 0x400000 | 0x1000000 };
-enum { LIST_MAX = 1 << 12, LIST_DATA = 16, PROMISES_MAX = 8 };
+enum { LIST_MAX = 1 << 12, LIST_DATA = 16, PROMISES_MAX = 8, AWAITER_FIELDS_MAX = 256 };
 
 static const char builder_names[] = "System.Runtime.CompilerServices.";
 static const char box_name[] = "StateMachineBox`1[";
@@ -46,22 +46,22 @@ static bool find_machine(struct dotnet *d, uint64_t box, struct dotnet_type *typ
 }
 
 /* The reference in an awaiter: a task, or the source of a ValueTask, however deep in its structs.
- */
+ * *left: how many fields may still be looked at. */
 static uint64_t find_awaited(struct dotnet *d, const struct dotnet_field *field, uint64_t at,
-			     int nesting)
+			     int *left)
 {
 	struct dotnet_type *type;
 	if (field->is.kind != KIND_STRUCT) {
 		bool is_reference = field->is.kind == KIND_CLASS || field->is.kind == KIND_OBJECT;
 		return is_reference ? read_word(d, at) : 0;
 	}
-	if (nesting == 4 || dotnet_type_at(d, field->is.type, &type, NULL) ||
-	    dotnet_load_fields(d, type, NULL))
+	if (dotnet_type_at(d, field->is.type, &type, NULL) || dotnet_load_fields(d, type, NULL))
 		return 0;
-	for (size_t i = 0; i < type->field_count; i++) {
+	for (size_t i = 0; i < type->field_count && *left; i++) {
 		const struct dotnet_field *inner = &type->fields[i];
+		--*left;
 		if (inner->is.is_static) continue;
-		uint64_t found = find_awaited(d, inner, at + inner->is.offset, nesting + 1);
+		uint64_t found = find_awaited(d, inner, at + inner->is.offset, left);
 		if (found) return found;
 	}
 	return 0;
@@ -71,12 +71,13 @@ static uint64_t find_awaited(struct dotnet *d, const struct dotnet_field *field,
 static uint64_t read_awaited(struct dotnet *d, const struct machine *m)
 {
 	static const char prefix[] = "<>u__";
+	int left = AWAITER_FIELDS_MAX;
 	if (dotnet_load_fields(d, m->type, NULL)) return 0;
 	for (size_t i = 0; i < m->type->field_count; i++) {
 		const struct dotnet_field *field = &m->type->fields[i];
 		if (field->is.is_static || strncmp(field->name, prefix, strlen(prefix)) != 0)
 			continue;
-		uint64_t found = find_awaited(d, field, m->base + field->is.offset, 0);
+		uint64_t found = find_awaited(d, field, m->base + field->is.offset, &left);
 		if (found) return found;
 	}
 	return 0;
@@ -201,6 +202,7 @@ struct climbing {
 	struct async_stacks *s;
 	uint32_t path[ASYNC_DEPTH_MAX];
 	size_t len;
+	size_t total; /* methods of all stacks */
 };
 
 static struct dotnet_type *type_of(struct dotnet *d, uint64_t object)
@@ -212,8 +214,8 @@ static struct dotnet_type *type_of(struct dotnet *d, uint64_t object)
 static int add_stack(struct climbing *c, enum async_end end, uint64_t then, struct err *e)
 {
 	struct async_stacks *s = c->s;
-	if (s->count == ASYNC_STACKS_MAX)
-		return err_set(e, ERR_LIMIT, "more than %d async stacks", ASYNC_STACKS_MAX);
+	if (s->count == ASYNC_STACKS_MAX || c->len > ASYNC_TOTAL_MAX - c->total)
+		return err_set(e, ERR_LIMIT, "too many async stacks: more than %zu", s->count);
 	if (s->count == s->cap) {
 		size_t cap = MAX(2 * s->cap, (size_t)256);
 		struct async_stack *grown = reallocarray(s->v, cap, sizeof(*grown));
@@ -224,6 +226,7 @@ static int add_stack(struct climbing *c, enum async_end end, uint64_t then, stru
 	uint32_t *methods = malloc(c->len * sizeof(*methods));
 	if (!methods) return err_set(e, ERR_NO_MEMORY, "no memory for async stacks");
 	memcpy(methods, c->path, c->len * sizeof(*methods));
+	c->total += c->len;
 	s->v[s->count++] =
 	    (struct async_stack){.methods = methods,
 				 .count = c->len,

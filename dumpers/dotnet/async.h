@@ -13,6 +13,7 @@ enum {
 	ASYNC_METHODS_MAX = 1 << 22,
 	ASYNC_STACKS_MAX = 1 << 20, /* before identical ones are folded */
 	ASYNC_DEPTH_MAX = 256,      /* methods of a stack */
+	ASYNC_TOTAL_MAX = 1 << 24,  /* methods of all stacks */
 };
 
 struct async_method {
