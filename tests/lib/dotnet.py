@@ -114,7 +114,7 @@ class Dotnet:
     def start(self, targets, name, runtime, seed, *args, optimize="-"):
         """Starts it and waits until it is ready. The seed may be any number."""
         argv = [*self.program(name, runtime, optimize), seed & 0x7fffffff, *args]
-        return DotnetTarget(targets.start_argv(argv, env=self.env, cwd=self.directory),
+        return DotnetTarget(targets.start_argv(argv, timeout=120, env=self.env, cwd=self.directory),
                             self.tag(name))
 
     def start_single(self, targets):
