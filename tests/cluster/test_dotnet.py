@@ -110,6 +110,20 @@ def test_objects_of_a_running_service(cluster, cluster_podsnap, depot, tmp_path)
         cluster.get("pod", depot[0], depot[2])).values()), "end of all probes")
 
 
+@pytest.mark.parametrize("question, says", [
+    (["roots", "--type", "FeatureFlags_"], "static Depot_"),
+    (["exceptions"], "System.InvalidOperationException: "),
+    (["stacks", "--async"], ".AskCarrier, at await 0"),
+    (["object", "--type", "FeatureFlags_", "--path", ".Revision"], ""),
+], ids=["roots", "exceptions", "async", "path"])
+def test_live_and_bundle_say_the_same(cluster_podsnap, depot, tmp_path, question, says):
+    verb, *options = question
+    live = cluster_podsnap.run(verb, *depot, *options).text
+    cluster_podsnap.run("capture", *depot, "--core=heap", "-o", tmp_path / "b")
+    assert says in live and live.strip()
+    assert cluster_podsnap.run(verb, tmp_path / "b", *options).text == live
+
+
 def test_ps_says_what_the_pod_runs(cluster_podsnap, depot):
     processes = cluster_podsnap.run("ps", *depot, "--json").json()["processes"]
     # A probe may be about to end beside it.
