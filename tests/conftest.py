@@ -116,6 +116,18 @@ def dotnet():
         yield Dotnet(directory)
 
 
+@pytest.fixture(params=("3.1", "9.0"))
+def runtime(request):
+    """One of lib.dotnet.RUNTIMES, a test for each."""
+    return request.param
+
+
+@pytest.fixture
+def depot(dotnet, targets, runtime, seed):
+    """A running program that says what it holds: tests/targets/dotnet/Depot.cs."""
+    return dotnet.start(targets, "Depot", runtime, seed)
+
+
 # --- servers -------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="session")

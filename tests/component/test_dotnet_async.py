@@ -7,11 +7,6 @@ import pytest
 from lib.dotnet import createdump
 
 
-@pytest.fixture(params=("3.1", "9.0"))
-def runtime(request):
-    return request.param
-
-
 @pytest.fixture(params=("-", "+"), ids=("debug", "optimized"))
 def waiters(request, dotnet, targets, runtime, seed):
     return dotnet.start(targets, "Waiters", runtime, seed, optimize=request.param)

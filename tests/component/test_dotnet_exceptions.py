@@ -7,11 +7,6 @@ import pytest
 from lib.dotnet import createdump
 
 
-@pytest.fixture(params=("3.1", "9.0"))
-def runtime(request):
-    return request.param
-
-
 @pytest.fixture
 def mishap(dotnet, targets, runtime, seed):
     return dotnet.start(targets, "Mishap", runtime, seed)

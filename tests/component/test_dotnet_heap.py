@@ -10,18 +10,6 @@ from lib import bundle as bundles
 from lib.dotnet import createdump, link_or_copy, runtime_directory
 from lib.dotnet_library import build_library, version_of
 
-RUNTIMES = ("3.1", "9.0")
-
-
-@pytest.fixture(params=RUNTIMES)
-def runtime(request):
-    return request.param
-
-
-@pytest.fixture
-def depot(dotnet, targets, runtime, seed):
-    return dotnet.start(targets, "Depot", runtime, seed)
-
 
 @pytest.fixture
 def bundle(podsnap, depot, tmp_path):

@@ -15,16 +15,6 @@ WORDS = (1, 30, 1000)  # that are overwritten
 MEMORY_MAX_KB = 512 << 10
 
 
-@pytest.fixture(params=("3.1", "9.0"))
-def runtime(request):
-    return request.param
-
-
-@pytest.fixture
-def depot(dotnet, targets, runtime, seed):
-    return dotnet.start(targets, "Depot", runtime, seed)
-
-
 def questions(tag):
     """A verb of every kind, and what stands in an answer of it."""
     return [(("heap",), "generation"), (("objects", "--type", f"Depot_{tag}"), " bytes"),

@@ -7,16 +7,6 @@ from lib import debugger
 from lib.dotnet import createdump
 
 
-@pytest.fixture(params=("3.1", "9.0"))
-def runtime(request):
-    return request.param
-
-
-@pytest.fixture
-def depot(dotnet, targets, runtime, seed):
-    return dotnet.start(targets, "Depot", runtime, seed)
-
-
 @pytest.fixture
 def healthy(dotnet, targets, runtime, seed):
     return dotnet.start(targets, "Depot", runtime, seed, "--healthy")

@@ -9,18 +9,6 @@ import pytest
 from lib import bundle as bundles
 from lib.dotnet import link_or_copy
 
-RUNTIMES = ("3.1", "9.0")
-
-
-@pytest.fixture(params=RUNTIMES)
-def runtime(request):
-    return request.param
-
-
-@pytest.fixture
-def depot(dotnet, targets, runtime, seed):
-    return dotnet.start(targets, "Depot", runtime, seed)
-
 
 @pytest.fixture
 def bundle(podsnap, depot, tmp_path):

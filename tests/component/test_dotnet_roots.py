@@ -8,13 +8,6 @@ import pytest
 
 from lib import bundle as bundles
 
-RUNTIMES = ("3.1", "9.0")
-
-
-@pytest.fixture(params=RUNTIMES)
-def runtime(request):
-    return request.param
-
 
 @pytest.fixture
 def keeper(dotnet, targets, runtime, seed):
@@ -94,11 +87,6 @@ def referred(value, found):
         for inner in value:
             referred(inner, found)
     return found
-
-
-@pytest.fixture
-def depot(dotnet, targets, runtime, seed):
-    return dotnet.start(targets, "Depot", runtime, seed)
 
 
 def test_every_step_is_a_reference_that_the_object_shows(podsnap, depot, tmp_path, rng):

@@ -12,16 +12,6 @@ from lib.dotnet_library import build_library, version_of
 UNNAMED = "managed names are missing: "
 
 
-@pytest.fixture(params=("3.1", "9.0"))
-def runtime(request):
-    return request.param
-
-
-@pytest.fixture
-def depot(dotnet, targets, runtime, seed):
-    return dotnet.start(targets, "Depot", runtime, seed)
-
-
 @pytest.fixture
 def bundle(podsnap, depot, tmp_path):
     path = tmp_path / "b"
