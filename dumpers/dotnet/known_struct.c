@@ -8,8 +8,8 @@
 
 #define TICKS_PER_S INT64_C(10000000)
 #define TICKS_PER_DAY (24 * 60 * 60 * TICKS_PER_S)
-#define DAYS_MAX 3652059 /* 31 December 9999 is day 3652058 */
-#define TIME_KIND_SHIFT 62
+#define DAYS_MAX 3652059   /* 31 December 9999 is day 3652058 */
+#define TIME_KIND_SHIFT 62 /* of DateTime's bits, above its ticks */
 #define OFFSET_MINUTES_MAX (14 * 60)
 enum { TIME_TEXT_MAX = 48, DECIMAL_SCALE_MAX = 28, DECIMAL_DIGITS_MAX = 32 };
 
@@ -62,8 +62,13 @@ static int put_instant(int64_t ticks, char *ret, size_t size, struct err *e)
 	return 0;
 }
 
+static int64_t ticks_of(uint64_t bits)
+{
+	return (int64_t)(bits & ((UINT64_C(1) << TIME_KIND_SHIFT) - 1));
+}
+
 /* The upper two bits: unspecified, UTC, local; and local with an ambiguous hour. */
-static int show_date_time(struct dotnet *d, const struct dotnet_type *type, uint64_t address,
+static int show_date_time(struct dotnet *d, struct dotnet_type *type, uint64_t address,
 			  struct node *n, struct err *e)
 {
 	static const char *const suffixes[] = {"", "Z", " (local time)", " (local time)"};
@@ -72,38 +77,27 @@ static int show_date_time(struct dotnet *d, const struct dotnet_type *type, uint
 	int r = dotnet_read(d, address, &bits, sizeof(bits), e);
 
 	(void)type;
-	if (!r) r = put_instant((int64_t)(bits & (UINT64_MAX >> 2)), text, sizeof(text), e);
+	if (!r) r = put_instant(ticks_of(bits), text, sizeof(text), e);
 	if (r) return r;
 	return node_set_printf(n, NODE_TEXT, e, "%s%s", text, suffixes[bits >> TIME_KIND_SHIFT]);
 }
 
-static int find(struct dotnet *d, const struct dotnet_type *type, const char *name,
-		const struct dotnet_field **ret, struct err *e)
-{
-	struct dotnet_type *known;
-	int r = dotnet_type_at(d, type->address, &known, e);
-
-	return r ? r : dotnet_find_field(d, known, name, ret, e);
-}
-
 /* In memory it is UTC and the offset; what is shown is the local time with its offset. */
-static int show_date_time_offset(struct dotnet *d, const struct dotnet_type *type, uint64_t address,
+static int show_date_time_offset(struct dotnet *d, struct dotnet_type *type, uint64_t address,
 				 struct node *n, struct err *e)
 {
 	const struct dotnet_field *time, *offset;
 	char text[TIME_TEXT_MAX];
 	int64_t minutes;
 	uint64_t bits;
-	int r = find(d, type, "_dateTime", &time, e);
+	int r = dotnet_find_field(d, type, "_dateTime", &time, e);
 
-	if (!r) r = find(d, type, "_offsetMinutes", &offset, e);
+	if (!r) r = dotnet_find_field(d, type, "_offsetMinutes", &offset, e);
 	if (!r && !kind_is_number(offset->is.kind)) r = refuse(e);
 	if (!r) r = dotnet_read(d, address + time->is.offset, &bits, sizeof(bits), e);
 	if (!r) r = read_number(d, offset->is.kind, address + offset->is.offset, &minutes, e);
 	if (!r && (minutes > OFFSET_MINUTES_MAX || minutes < -OFFSET_MINUTES_MAX)) r = refuse(e);
-	if (!r)
-		r = put_instant((int64_t)(bits & (UINT64_MAX >> 2)) + minutes * 60 * TICKS_PER_S,
-				text, sizeof(text), e);
+	if (!r) r = put_instant(ticks_of(bits) + minutes * 60 * TICKS_PER_S, text, sizeof(text), e);
 	if (r) return r;
 	return node_set_printf(n, NODE_TEXT, e, "%s%c%02d:%02d", text, minutes < 0 ? '-' : '+',
 			       (int)(minutes < 0 ? -minutes : minutes) / 60,
@@ -111,7 +105,7 @@ static int show_date_time_offset(struct dotnet *d, const struct dotnet_type *typ
 }
 
 /* [-][days.]hh:mm:ss[.fraction] */
-static int show_time_span(struct dotnet *d, const struct dotnet_type *type, uint64_t address,
+static int show_time_span(struct dotnet *d, struct dotnet_type *type, uint64_t address,
 			  struct node *n, struct err *e)
 {
 	char days[TIME_TEXT_MAX] = "", time[TIME_TEXT_MAX];
@@ -129,7 +123,7 @@ static int show_time_span(struct dotnet *d, const struct dotnet_type *type, uint
 			       time);
 }
 
-static int show_date_only(struct dotnet *d, const struct dotnet_type *type, uint64_t address,
+static int show_date_only(struct dotnet *d, struct dotnet_type *type, uint64_t address,
 			  struct node *n, struct err *e)
 {
 	char date[TIME_TEXT_MAX];
@@ -143,7 +137,7 @@ static int show_date_only(struct dotnet *d, const struct dotnet_type *type, uint
 	return node_set_printf(n, NODE_TEXT, e, "%s", date);
 }
 
-static int show_time_only(struct dotnet *d, const struct dotnet_type *type, uint64_t address,
+static int show_time_only(struct dotnet *d, struct dotnet_type *type, uint64_t address,
 			  struct node *n, struct err *e)
 {
 	char time[TIME_TEXT_MAX];
@@ -173,7 +167,7 @@ static unsigned divide_by_ten(uint32_t words[3])
 }
 
 /* Flags (sign, scale), then the upper word and the lower two. */
-static int show_decimal(struct dotnet *d, const struct dotnet_type *type, uint64_t address,
+static int show_decimal(struct dotnet *d, struct dotnet_type *type, uint64_t address,
 			struct node *n, struct err *e)
 {
 	char text[DECIMAL_DIGITS_MAX + 4], *at = text + sizeof(text);
@@ -192,8 +186,8 @@ static int show_decimal(struct dotnet *d, const struct dotnet_type *type, uint64
 	return node_set_printf(n, NODE_TEXT, e, "%s%s", raw[0] >> 31 ? "-" : "", at);
 }
 
-static int show_guid(struct dotnet *d, const struct dotnet_type *type, uint64_t address,
-		     struct node *n, struct err *e)
+static int show_guid(struct dotnet *d, struct dotnet_type *type, uint64_t address, struct node *n,
+		     struct err *e)
 {
 	struct {
 		uint32_t a;
@@ -209,12 +203,12 @@ static int show_guid(struct dotnet *d, const struct dotnet_type *type, uint64_t 
 			       g.rest[5], g.rest[6], g.rest[7]);
 }
 
-int show_known_struct(struct dotnet *d, const struct dotnet_type *type, uint64_t address,
-		      struct node *n, struct err *e)
+int show_known_struct(struct dotnet *d, struct dotnet_type *type, uint64_t address, struct node *n,
+		      struct err *e)
 {
 	static const struct {
 		const char *name;
-		int (*show)(struct dotnet *d, const struct dotnet_type *type, uint64_t address,
+		int (*show)(struct dotnet *d, struct dotnet_type *type, uint64_t address,
 			    struct node *n, struct err *e);
 	} known[] = {
 	    {"System.Decimal", show_decimal},    {"System.Guid", show_guid},

@@ -47,8 +47,8 @@ int show_enum(struct dotnet *d, uint64_t module, uint32_t token, int64_t value, 
 
 /* known_struct.c: decimals, times and the like, by their type's name. -ERR_NOT_FOUND for others,
  * and for bytes that are no value of it. */
-int show_known_struct(struct dotnet *d, const struct dotnet_type *type, uint64_t address,
-		      struct node *n, struct err *e);
+int show_known_struct(struct dotnet *d, struct dotnet_type *type, uint64_t address, struct node *n,
+		      struct err *e);
 
 /* collections.c: -ERR_NOT_FOUND if the object is no collection that is known. */
 int read_collection(struct reading *g, struct dotnet_type *type, uint64_t object, int follow,

@@ -9,6 +9,7 @@
 #include "dumpers/snapshot/memory.h"
 
 #include "tests/unit/base/unit.h"
+#include "tests/unit/dumpers/dotnet/no_client.h"
 
 enum {
 	MEMORY_LEN = 64 << 10,
@@ -132,19 +133,6 @@ int dac_client_ask(struct dac_client *c, enum dac_message question, uint64_t arg
 	default:
 		return err_set(e, ERR_CORRUPT, "not here");
 	}
-}
-int dac_client_new(struct blob *library, const struct dac_view *view, uint64_t timeout_ns,
-		   struct dac_client **ret, struct err *e)
-{
-	return err_set(e, ERR_INTERNAL, "not here");
-}
-void dac_client_free(struct dac_client *c)
-{
-}
-const struct dac_unanswered *dac_client_unanswered(const struct dac_client *c)
-{
-	static const struct dac_unanswered none;
-	return &none;
 }
 
 /* --- memory --------------------------------------------------------------------------------------
